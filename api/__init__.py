@@ -1,0 +1,1 @@
+"""HTTP interface of the hotline service; no call logic lives here."""

@@ -1,0 +1,149 @@
+"""Errors of the service: each has a stable ``code`` that callers may depend on.
+
+The HTTP status belongs to the error because the meaning does ("no such call", "the PBX is away");
+``api/errors.py`` turns every one of them into RFC 9457 problem details.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HotlineError(Exception):
+    """Base of all errors that a user of this service may see.
+
+    ``detail`` is a sentence for people: what is wrong and what to do about it.
+    """
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "The service failed"
+
+    def __init__(self, detail: str, **extra: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+
+class SettingsError(HotlineError):
+    """Wrong settings; ``lines`` holds one sentence for each wrong setting."""
+
+    code = "settings-invalid"
+    title = "A setting is wrong"
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+class InvalidValue(HotlineError):
+    """A value that must not travel to the PBX, such as one with a line break in it."""
+
+    code = "value-invalid"
+    status = 422
+    title = "A value is not allowed"
+
+
+class NotFound(HotlineError):
+    """What was named does not exist (any more)."""
+
+    code = "not-found"
+    status = 404
+    title = "Not found"
+
+
+class CallNotFound(NotFound):
+    """No call with this id is in progress on the PBX."""
+
+    code = "call-not-found"
+    title = "No such call"
+
+
+class DeskNotFound(NotFound):
+    """No desk with this id is in the settings."""
+
+    code = "desk-not-found"
+    title = "No such desk"
+
+
+class LegNotFound(NotFound):
+    """No call leg with this id is on record."""
+
+    code = "leg-not-found"
+    title = "No such leg"
+
+
+class CaseNotFound(NotFound):
+    """No case with this number is on record."""
+
+    code = "case-not-found"
+    title = "No such case"
+
+
+class WrongState(HotlineError):
+    """The call is not in a state in which this can be done."""
+
+    code = "wrong-state"
+    status = 409
+    title = "Not possible in this state"
+
+
+class HandoverRunning(WrongState):
+    """Another hand-over of the same call is under way; ``extra['handover']`` names it."""
+
+    code = "handover-running"
+    title = "A hand-over of this call is already running"
+
+
+class PbxUnavailable(HotlineError):
+    """There is no link to the PBX at this moment; calls go on without us."""
+
+    code = "pbx-unavailable"
+    status = 503
+    title = "The PBX cannot be reached"
+
+
+class PbxTimeout(PbxUnavailable):
+    """The PBX did not answer an action in time; whether it was carried out is not known."""
+
+    code = "pbx-timeout"
+    title = "The PBX did not answer in time"
+
+
+class PbxRefused(HotlineError):
+    """The PBX answered an action with an error."""
+
+    code = "pbx-refused"
+    status = 502
+    title = "The PBX refused"
+
+
+class DatabaseUnavailable(HotlineError):
+    """The database cannot be reached; rows wait on disk meanwhile."""
+
+    code = "database-unavailable"
+    status = 503
+    title = "The database cannot be reached"
+
+
+class NotSignedIn(HotlineError):
+    """No token, or one that is not known."""
+
+    code = "not-signed-in"
+    status = 401
+    title = "A token is needed"
+
+
+class NotAllowed(HotlineError):
+    """The token's role does not include this."""
+
+    code = "not-allowed"
+    status = 403
+    title = "Not allowed for this role"
+
+
+class SetupError(HotlineError):
+    """Something the machine needs is missing and could not be installed."""
+
+    code = "setup-failed"
+    title = "Set-up failed"

@@ -1,0 +1,272 @@
+"""Settings: environment (``HOTLINE_…``) over ``hotline.toml`` over the defaults, checked at start.
+
+Environment names follow the table in the README: ``HOTLINE_DATABASE_URL``,
+``HOTLINE_PBX__AMI_PORT`` (two underscores step into a section).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from telephony.errors import DeskNotFound, SettingsError
+
+TIME_ZONE = "Asia/Shanghai"
+"""Hours, days and what people read are always in this zone, whatever the host says."""
+
+Role = Literal["agent", "supervisor", "admin"]
+
+# These end up in dialplan lines and AMI values, so they are words, not free text.
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+Extension = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,20}$")]
+DialString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9@._:+&/-]{1,200}$")]
+KeyCode = Annotated[str, StringConstraints(pattern=r"^[*#][0-9*#]{1,4}$")]
+# One line, without what would start a comment, a variable or an argument in a dialplan.
+Name = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00;,|\"<>${}\[\]\\]{1,60}$")]
+
+
+class Section(BaseModel):
+    """A section of the settings; a word that is not known is an error, not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Pbx(Section):
+    """One Asterisk and the ways we reach it."""
+
+    name: Id = "pbx1"
+    host: str = "127.0.0.1"
+    ami_port: int = Field(5038, ge=1, le=65535)
+    ami_user: Id = "hotline"
+    ami_secret: SecretStr = SecretStr("")
+    ami_tls: bool = False
+    ami_ca_file: Path | None = None
+    action_timeout_s: float = Field(5.0, gt=0, le=60)
+    cel_file: Path | None = Field(
+        None, description="CEL as CSV, written by the PBX; without it no leg is recorded"
+    )
+    config_dir: Path | None = Field(None, description="where the PBX reads its configuration")
+    spool_dir: Path | None = Field(None, description="where voicemail keeps its messages")
+
+
+class Line(Section):
+    """The public number and its hours."""
+
+    name: Name = "民意服务中心"
+    number: Extension = "2800122"
+    area_code: Extension = "0421"
+    country_code: Extension = "86"
+    opens: time = time(8, 30)
+    closes: time = time(17, 0)
+    queue_wait_s: int = Field(120, ge=5, le=3600)
+    agent_ring_s: int = Field(20, ge=1, le=300)
+    message_max_s: int = Field(180, ge=5, le=3600)
+    message_min_s: int = Field(1, ge=0, le=60)
+    language: Id = "zh"
+
+    @property
+    def full_number(self) -> str:
+        """The number as a citizen dials it from outside the city: 04212800122."""
+        return self.area_code + self.number
+
+    @property
+    def dialled_forms(self) -> list[str]:
+        """Every form in which a trunk may deliver the number (E.164 with and without +)."""
+        national = self.area_code.removeprefix("0") + self.number
+        cc = self.country_code
+        return [
+            self.number,
+            self.full_number,
+            national,
+            cc + national,
+            "+" + cc + national,
+            "00" + cc + national,
+        ]
+
+
+class Desk(Section):
+    """A desk that calls are handed to: 110, 12345, 122 or another."""
+
+    id: Id
+    name: Name
+    department: Name = ""
+    dial: DialString
+    dial_backup: DialString | None = Field(
+        None, description="second route, tried when the first is down"
+    )
+    ring_s: int = Field(20, ge=1, le=300)
+    acceptance: Literal["answer", "confirm"] = Field(
+        "answer", description="accepted by answering, or only when 1 is pressed"
+    )
+
+
+class Agent(Section):
+    """An agent of the line, by the extension of their phone."""
+
+    id: Extension
+    name: Name = ""
+    department: Name = ""
+    interface: DialString | None = Field(None, description="default: PJSIP/<id>")
+    password: SecretStr | None = Field(
+        None, description="SIP password, only where our dialplan defines the phone"
+    )
+
+    @property
+    def dial(self) -> str:
+        """The device that rings for this agent."""
+        return self.interface or f"PJSIP/{self.id}"
+
+
+class Key(Section):
+    """A key sequence on any agent's phone during a call."""
+
+    code: KeyCode
+    action: Literal["transfer", "three-way"]
+    desk: Id
+
+
+class Token(Section):
+    """A bearer token of the HTTP interface."""
+
+    name: Name
+    role: Role
+    token: SecretStr = Field(min_length=16)
+    agent: Extension | None = Field(None, description="the agent whose calls this token may move")
+
+
+class Http(Section):
+    """Where the service listens."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    public_docs: bool = Field(False, description="OpenAPI pages without a token")
+
+
+DEFAULT_DESKS = [
+    Desk(id="110", name="公安110", department="公安局指挥中心", dial="PJSIP/110"),
+    Desk(id="12345", name="政务热线12345", department="12345平台", dial="PJSIP/12345"),
+    Desk(id="122", name="交警122", department="交警支队指挥中心", dial="PJSIP/122"),
+]
+DEFAULT_KEYS = [
+    Key(code="*1", action="transfer", desk="110"),
+    Key(code="*2", action="transfer", desk="12345"),
+    Key(code="*3", action="three-way", desk="12345"),
+    Key(code="*4", action="three-way", desk="110"),
+    Key(code="*5", action="transfer", desk="122"),
+]
+
+
+class Settings(BaseSettings):
+    """All settings of the service."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOTLINE_", env_nested_delimiter="__", extra="forbid", validate_default=True
+    )
+
+    database_url: str = "sqlite:///hotline.sqlite"
+    pbx: Pbx = Pbx()
+    line: Line = Line()
+    desks: list[Desk] = DEFAULT_DESKS
+    agents: list[Agent] = []
+    keys: list[Key] = DEFAULT_KEYS
+    sign_in_code: KeyCode = "*45"
+    sign_out_code: KeyCode = "*46"
+    trunk_context: Id = Field(
+        "hotline-trunk", description="the context into which the PBX delivers the line's calls"
+    )
+    http: Http = Http()
+    tokens: list[Token] = []
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        desks = [desk.id for desk in self.desks]
+        _no_doubles("desks", desks)
+        _no_doubles("agents", [agent.id for agent in self.agents])
+        _no_doubles("keys", [key.code for key in self.keys])
+        _no_doubles("tokens", [token.token.get_secret_value() for token in self.tokens], hide=True)
+        both = set(desks) & {agent.id for agent in self.agents}
+        if both:
+            raise ValueError(f"{min(both)} is a desk and an agent at once; rename one")
+        for key in self.keys:
+            if key.desk not in desks:
+                raise ValueError(f"key {key.code} goes to desk {key.desk}, which is not in desks")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+
+    def desk(self, desk_id: str) -> Desk:
+        """The desk with this id; raises :class:`DeskNotFound`."""
+        for desk in self.desks:
+            if desk.id == desk_id:
+                return desk
+        known = ", ".join(desk.id for desk in self.desks)
+        raise DeskNotFound(f"no desk {desk_id!r} in the settings; there are: {known}")
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """The agent with this extension, or None."""
+        return next((agent for agent in self.agents if agent.id == agent_id), None)
+
+
+def _no_doubles(what: str, values: list[str], *, hide: bool = False) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{what}: {'one value' if hide else value} stands there twice")
+
+
+def settings_file() -> Path:
+    """``hotline.toml`` in the working directory, or the file that HOTLINE_CONFIG names."""
+    return Path(os.environ.get("HOTLINE_CONFIG", "hotline.toml"))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read and check the settings.
+
+    Raises :class:`SettingsError` with one line for each wrong setting: its name, what is wrong,
+    and the value that was found (never a secret).
+    """
+    named = os.environ.get("HOTLINE_CONFIG")
+    if named and not Path(named).is_file():
+        raise SettingsError([f"HOTLINE_CONFIG: {named} is not a file"])
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError([_line(item) for item in error.errors()]) from None
+    except ValueError as error:  # a file that is no TOML
+        raise SettingsError([f"{settings_file()}: {error}"]) from None
+
+
+def _line(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"]) or "settings"
+    message = re.sub(r"^Value error, ", "", item["msg"])
+    secret = re.search(r"secret|token|password|url", name)
+    shown = item.get("input")
+    found = "" if secret or isinstance(shown, dict | list | type(None)) else f" (found {shown!r})"
+    return f"{name}: {message}{found}"

@@ -1,0 +1,45 @@
+"""What all commands share: tables or JSON on stdout, one clear line on stderr, exit 0 / 1 / 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from telephony.errors import HotlineError, SettingsError
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn our errors into a line on stderr and an exit status: 2 for settings, 1 for the rest."""
+    try:
+        yield
+    except SettingsError as error:
+        for line in error.lines:
+            stderr.print(f"hotline: setting {line}", soft_wrap=True, markup=False)
+        raise typer.Exit(2) from None
+    except HotlineError as error:
+        stderr.print(f"hotline: {error.detail} [{error.code}]", soft_wrap=True, markup=False)
+        raise typer.Exit(1) from None
+
+
+def print_json(data: Any) -> None:
+    """Print data as JSON, readable by people and programs alike."""
+    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as a table; what is unknown shows as an empty cell."""
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*("" if row.get(name) is None else str(row[name]) for name in columns))
+    stdout.print(table)

@@ -6,7 +6,7 @@ import typer
 
 app = typer.Typer(
     name="hotline",
-    help="One-key transfer, three-way calls and first-contact records on Asterisk (一键转接 三方通话 首接负责制).",
+    help="One-key transfer, three-way calls, first-contact records (一键转接 三方通话 首接负责制).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -117,6 +117,9 @@ class Desk(Section):
     acceptance: Literal["answer", "confirm"] = Field(
         "answer", description="accepted by answering, or only when 1 is pressed"
     )
+    password: SecretStr | None = Field(
+        None, description="SIP password, only where our dialplan defines the desk's phone"
+    )
 
 
 class Agent(Section):

@@ -1,0 +1,365 @@
+"""Who is talking with whom now, from AMI events; rebuilt from the PBX after every reconnect.
+
+The picture is never guessed: without a link there is none (:class:`PbxUnavailable`), because a
+stale one would send callers to people who have left. Events that arrive while the picture is
+rebuilt are kept and applied on top of it: each of them sets or removes, so replaying one that the
+PBX's answer has already counted changes nothing.
+
+Only the events in :data:`EVENTS` are needed; ``Newexten`` and ``VarSet``, which are most of what
+Asterisk says, are not.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+import structlog
+
+from telephony.errors import CallNotFound, PbxRefused, PbxTimeout, PbxUnavailable
+from telephony.live_model import Call, Channel, Directory, RunningHandover, State, state_of
+from telephony.pbx import Pbx, known
+
+if TYPE_CHECKING:
+    from telephony.ami_client import Event
+    from telephony.pbx import ChannelNow
+    from telephony.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+SNAPSHOTS = (
+    "Newchannel",
+    "Newstate",
+    "NewCallerid",
+    "NewConnectedLine",
+    "NewAccountCode",
+    "Hold",
+    "Unhold",
+    "BridgeEnter",
+    "BridgeLeave",
+    "QueueCallerJoin",
+    "QueueCallerLeave",
+)
+"""Events that carry a whole channel, so that any of them brings what is known up to date."""
+EVENTS = frozenset({*SNAPSHOTS, "Rename", "Hangup", "UserEvent"})
+"""All events the live picture needs: what the AMI link must let through."""
+
+ON_RECORDING = frozenset({"VoiceMail", "Record"})
+"""Applications that take a message."""
+RETURNED_TO_BOX = "voicemail"
+VARIABLES = (
+    "HANDOVER_ID",
+    "HANDOVER_DESK",
+    "HANDOVER_BY",
+    "HANDOVER_KIND",
+    "HANDOVER_REASON",
+)
+"""What the dialplan keeps on the citizen's channel while a hand-over runs."""
+
+
+@dataclass(slots=True)
+class _Index:
+    """Uniqueids by some value of their channel, in the order they came; empty sets go at once."""
+
+    ids: defaultdict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+
+    def move(self, uniqueid: str, old: str, new: str) -> None:
+        if old == new:
+            return
+        if old and old in self.ids:
+            self.ids[old].pop(uniqueid, None)
+            if not self.ids[old]:
+                del self.ids[old]
+        if new:
+            self.ids[new][uniqueid] = None
+
+    def get(self, key: str) -> Iterable[str]:
+        return tuple(self.ids.get(key, ())) if key else ()
+
+
+class LiveCalls:
+    """The calls in progress on one PBX."""
+
+    def __init__(self, pbx: Pbx, settings: Settings) -> None:
+        self._pbx = pbx
+        self._directory = Directory(settings)
+        self._ready = False
+        # What happened while the PBX told us its channels; applied on top of its answer.
+        self._waiting: list[Event] | None = []
+        self._clear()
+        self._stop_listening = pbx.client.add_event_listener(self._on_event, EVENTS)
+        pbx.client.on_up(self.rebuild)
+        pbx.client.on_down(self._on_down)
+
+    def close(self) -> None:
+        """Stop following the PBX's events."""
+        self._stop_listening()
+
+    # -- what is asked --------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether the picture stands: the link is up and the PBX has told us its channels."""
+        return self._ready
+
+    def calls(self) -> list[Call]:
+        """All calls, the oldest first; raises :class:`PbxUnavailable` without a picture."""
+        self._need_picture()
+        found = [self._call(self._channels[uniqueid]) for uniqueid in self._citizens]
+        seen = {party.uniqueid for call in found for party in call.parties}
+        for linkedid in list(self._linked.ids):
+            rest = [
+                self._channels[uniqueid]
+                for uniqueid in self._linked.get(linkedid)
+                if uniqueid not in seen and self._channels[uniqueid].real
+            ]
+            if rest:
+                found.append(self._call_without_citizen(rest))
+        return sorted(found, key=lambda call: (call.started, call.id))
+
+    def call(self, call_id: str) -> Call:
+        """The call with this id: the citizen's uniqueid, the case, or any party's channel.
+
+        Raises :class:`CallNotFound`, and :class:`PbxUnavailable` without a picture.
+        """
+        self._need_picture()
+        uniqueid = self._names.get(call_id, call_id)
+        if uniqueid in self._channels:
+            citizen = self._citizen_of(self._channels[uniqueid])
+            if citizen is not None:
+                return self._call(citizen)
+            linked = self._linked.get(self._channels[uniqueid].linkedid)
+            return self._call_without_citizen(
+                [self._channels[one] for one in linked if self._channels[one].real]
+            )
+        for one in self._accounts.get(call_id):
+            if one in self._citizens:
+                return self._call(self._channels[one])
+        raise CallNotFound(f"no call {call_id!r} is in progress; it may have ended")
+
+    def agent_channel(self, call: Call) -> Channel | None:
+        """The other party in the citizen's bridge: who talks with the citizen now, or None.
+
+        Where several are (a three-way call), an agent goes before a desk, and who came first
+        before who came later.
+        """
+        if call.citizen is None:
+            return None
+        others = self._others_in_bridge(call.citizen)
+        return next((one for one in others if one.role == "agent"), next(iter(others), None))
+
+    def channels_now(self) -> int:
+        """The number of channels in the picture (0 without one)."""
+        return len(self._channels)
+
+    def calls_now(self) -> int:
+        """The number of citizens on the line (0 without a picture)."""
+        return len(self._citizens)
+
+    # -- how the picture is kept ----------------------------------------------------------------
+
+    async def rebuild(self) -> None:
+        """Ask the PBX for its channels and start the picture anew; runs at every link-up."""
+        self._ready = False
+        try:
+            channels = await self._ask_until_told()
+        except PbxRefused as error:
+            log.error("no live calls: the PBX does not tell its channels", reason=error.detail)
+            self._waiting = None  # no picture is coming, nothing to keep for it
+            return
+        self._clear()
+        for now in channels:
+            self._add(now)
+        meanwhile, self._waiting = self._waiting or [], []
+        for event in meanwhile:
+            self._apply(event)
+        log.info("live calls rebuilt", channels=len(channels), meanwhile=len(meanwhile))
+        self._ready = True
+
+    async def _ask_until_told(self) -> list[ChannelNow]:
+        while True:
+            try:
+                return await self._pbx.channels(VARIABLES)
+            except PbxTimeout:  # a list that stopped half-way; each try has its own time limit
+                log.warning("the PBX did not tell its channels in time; asking again")
+
+    def _on_down(self) -> None:
+        self._ready = False
+        self._waiting = []
+        self._clear()
+
+    def _on_event(self, event: Event) -> None:
+        if self._ready:
+            self._apply(event)
+        elif self._waiting is not None:
+            self._waiting.append(event)
+
+    def _clear(self) -> None:
+        self._channels: dict[str, Channel] = {}
+        self._citizens: dict[str, RunningHandover | None] = {}
+        self._names: dict[str, str] = {}
+        self._bridges, self._accounts, self._linked = _Index(), _Index(), _Index()
+
+    def _add(self, now: ChannelNow) -> None:
+        channel = Channel(now.uniqueid, now.name)
+        self._channels[now.uniqueid] = channel
+        self._names[now.name] = now.uniqueid
+        channel.state, channel.context, channel.exten = now.state, now.context, now.exten
+        channel.caller, channel.caller_name = now.caller, now.caller_name
+        channel.connected = now.connected
+        channel.queue = now.data.partition(",")[0] if now.application == "Queue" else ""
+        channel.recording = now.application in ON_RECORDING
+        self._tie(channel, now.linkedid, now.account)
+        self._put_in_bridge(channel, now.bridge)
+        variables = now.variables
+        if channel.uniqueid in self._citizens and variables.get("HANDOVER_ID"):
+            self._citizens[channel.uniqueid] = RunningHandover(
+                id=variables["HANDOVER_ID"],
+                desk=variables.get("HANDOVER_DESK", ""),
+                by=variables.get("HANDOVER_BY", ""),
+                kind=variables.get("HANDOVER_KIND", ""),
+                reason=variables.get("HANDOVER_REASON", ""),
+            )
+
+    def _apply(self, event: Event) -> None:
+        name, uniqueid = event.name, str(event.get("Uniqueid") or "")
+        if name == "Newchannel" and uniqueid not in self._channels:
+            self._channels[uniqueid] = Channel(uniqueid, str(event["Channel"]))
+        channel = self._channels.get(uniqueid)
+        if channel is None:
+            return  # about a channel that has gone, or about none
+        if name == "Hangup":
+            self._forget(channel)
+        elif name == "Rename":
+            self._rename(channel, str(event["Newname"]))
+        else:
+            self._update(channel, event)
+            self._step(channel, event)
+
+    def _update(self, channel: Channel, event: Event) -> None:
+        self._rename(channel, str(event.get("Channel") or channel.name))
+        channel.state = str(event.get("ChannelStateDesc") or "")
+        channel.context = str(event.get("Context") or "")
+        channel.exten = str(event.get("Exten") or "")
+        channel.caller = known(event.get("CallerIDNum"))
+        channel.caller_name = known(event.get("CallerIDName"))
+        channel.connected = known(event.get("ConnectedLineNum"))
+        self._tie(channel, str(event.get("Linkedid") or ""), str(event.get("AccountCode") or ""))
+
+    def _step(self, channel: Channel, event: Event) -> None:
+        match event.name:
+            case "BridgeEnter":
+                self._put_in_bridge(channel, str(event.get("BridgeUniqueid") or ""))
+                channel.recording = False
+            case "BridgeLeave" if channel.bridge == event.get("BridgeUniqueid"):
+                self._put_in_bridge(channel, "")
+            case "QueueCallerJoin":
+                channel.queue = str(event.get("Queue") or "")
+            case "QueueCallerLeave":
+                channel.queue = ""
+            case "Hold" | "Unhold":
+                channel.held = event.name == "Hold"
+            case "UserEvent" if event.get("UserEvent") == "Hotline":
+                self._fact(channel, str(event.get("Kind") or ""), str(event.get("Facts") or ""))
+
+    def _fact(self, channel: Channel, kind: str, facts: str) -> None:
+        fact = {key: values[-1] for key, values in parse_qs(facts).items()}
+        if kind == "HOTLINE_OFFERED":
+            caller = fact.get("caller") or channel.uniqueid
+            if caller in self._citizens:
+                self._citizens[caller] = RunningHandover(
+                    id=fact.get("id", ""),
+                    desk=fact.get("desk", ""),
+                    by=fact.get("by", ""),
+                    kind=fact.get("kind", ""),
+                    reason=fact.get("reason", ""),
+                )
+        elif kind in ("HOTLINE_ACCEPTED", "HOTLINE_ENDED", "HOTLINE_RETURNED"):
+            for caller in {channel.uniqueid, *self._accounts.get(fact.get("case", ""))}:
+                running = self._citizens.get(caller)
+                if running is not None and running.id == fact.get("id"):
+                    self._citizens[caller] = None
+            if kind == "HOTLINE_RETURNED" and fact.get("to") == RETURNED_TO_BOX:
+                channel.recording = True
+
+    # -- the picture's parts --------------------------------------------------------------------
+
+    def _rename(self, channel: Channel, name: str) -> None:
+        if self._names.get(channel.name) == channel.uniqueid:
+            del self._names[channel.name]
+        channel.name = name
+        self._names[name] = channel.uniqueid
+
+    def _tie(self, channel: Channel, linkedid: str, account: str) -> None:
+        self._linked.move(channel.uniqueid, channel.linkedid, linkedid)
+        self._accounts.move(channel.uniqueid, channel.account, account)
+        channel.linkedid, channel.account = linkedid, account
+        if channel.uniqueid in self._citizens or self._directory.is_citizen(channel):
+            channel.role, channel.party = "citizen", channel.caller
+            self._citizens.setdefault(channel.uniqueid, None)
+        else:
+            channel.role, channel.party = self._directory.party(channel)
+
+    def _put_in_bridge(self, channel: Channel, bridge: str) -> None:
+        self._bridges.move(channel.uniqueid, channel.bridge, bridge)
+        channel.bridge = bridge
+
+    def _forget(self, channel: Channel) -> None:
+        self._put_in_bridge(channel, "")
+        self._linked.move(channel.uniqueid, channel.linkedid, "")
+        self._accounts.move(channel.uniqueid, channel.account, "")
+        self._citizens.pop(channel.uniqueid, None)
+        if self._names.get(channel.name) == channel.uniqueid:
+            del self._names[channel.name]
+        del self._channels[channel.uniqueid]
+
+    def _need_picture(self) -> None:
+        if not self._ready:
+            raise PbxUnavailable(
+                f"there is no link to the PBX {self._pbx.name} at this moment; "
+                "calls go on, try again in a few seconds"
+            )
+
+    def _others_in_bridge(self, channel: Channel) -> list[Channel]:
+        inside = (self._channels[one] for one in self._bridges.get(channel.bridge))
+        return [one for one in inside if one is not channel and one.real]
+
+    def _citizen_of(self, channel: Channel) -> Channel | None:
+        def candidates() -> Iterator[str]:
+            yield channel.uniqueid
+            yield from self._bridges.get(channel.bridge)
+            yield from self._accounts.get(channel.account)
+            yield from self._linked.get(channel.linkedid)
+
+        return next((self._channels[one] for one in candidates() if one in self._citizens), None)
+
+    def _call(self, citizen: Channel) -> Call:
+        others = self._others_in_bridge(citizen)
+        parties = {citizen.uniqueid: citizen} | {one.uniqueid: one for one in others}
+        for uniqueid in (
+            *self._accounts.get(citizen.account),
+            *self._linked.get(citizen.linkedid),
+        ):
+            channel = self._channels[uniqueid]
+            # A citizen with a call of their own is no party of this one, whatever links them.
+            if channel.real and uniqueid not in self._citizens:
+                parties.setdefault(uniqueid, channel)
+        handover = self._citizens[citizen.uniqueid]
+        return Call(
+            id=citizen.uniqueid,
+            case=citizen.account,
+            state=state_of(citizen, others, list(parties.values()), handover),
+            citizen=citizen,
+            parties=tuple(parties.values()),
+            handover=handover,
+        )
+
+    def _call_without_citizen(self, channels: list[Channel]) -> Call:
+        first = min(channels, key=lambda channel: (channel.started, channel.uniqueid))
+        bridged = sum(1 for channel in channels if channel.bridge)
+        ringing: State = "queued" if first.queue else "ringing"
+        state: State = "three-way" if bridged > 2 else "talking" if bridged == 2 else ringing
+        return Call(first.uniqueid, first.account, state, None, tuple(channels))

@@ -1,0 +1,148 @@
+"""What the live picture is made of: channels, calls, running hand-overs, and whose device is whose.
+
+No AMI here: :mod:`telephony.live_calls` fills these from events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from telephony.settings import Settings
+
+State = Literal["queued", "ringing", "talking", "handing-over", "three-way", "message"]
+Role = Literal["citizen", "agent", "target", "mailbox", "other"]
+
+MACHINERY = ("Local/", "CBAnn/", "CBRec/", "Message/", "Announcer/", "Recorder/", "Surrogate/")
+"""Channels that Asterisk makes for its own use: nobody speaks on them."""
+
+
+@dataclass(slots=True)
+class Channel:
+    """One channel on the PBX: one device's connection."""
+
+    uniqueid: str
+    name: str
+    linkedid: str = ""
+    state: str = ""
+    context: str = ""
+    exten: str = ""
+    account: str = ""
+    caller: str = ""
+    caller_name: str = ""
+    connected: str = ""
+    bridge: str = ""
+    queue: str = ""
+    held: bool = False
+    recording: bool = False
+    role: Role = "other"
+    party: str = ""
+
+    @property
+    def endpoint(self) -> str:
+        """The channel's device: ``PJSIP/8001`` of ``PJSIP/8001-0000000a``."""
+        return self.name.rpartition("-")[0] or self.name
+
+    @property
+    def real(self) -> bool:
+        """Whether somebody is at the other end, and not a helper of Asterisk's own."""
+        return not self.name.startswith(MACHINERY)
+
+    @property
+    def started(self) -> float:
+        """When the channel was made: seconds since 1970, from its uniqueid; 0 when not there."""
+        head = self.uniqueid.rpartition(".")[0].rpartition("-")[2]
+        return float(head) if head.isdecimal() else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningHandover:
+    """A hand-over that has been offered and not taken, refused or given back yet."""
+
+    id: str
+    desk: str
+    by: str
+    kind: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call in progress: a citizen and whoever is on the line with them or being rung.
+
+    ``id`` is the citizen's channel (its uniqueid), in a call without a citizen that of the first
+    channel.
+    """
+
+    id: str
+    case: str
+    state: State
+    citizen: Channel | None
+    parties: tuple[Channel, ...]
+    handover: RunningHandover | None = None
+
+    @property
+    def started(self) -> float:
+        """When the call began, in seconds since 1970."""
+        return min((channel.started for channel in self.parties), default=0.0)
+
+
+class Directory:
+    """Whose device a channel is, from the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._trunk = settings.trunk_context
+        self._parties: dict[str, tuple[Role, str]] = {}
+        for desk in settings.desks:
+            for dial in filter(None, (desk.dial, desk.dial_backup)):
+                for device in devices(dial):
+                    self._parties[device] = ("target", desk.id)
+        for agent in settings.agents:
+            for device in devices(agent.dial):
+                self._parties[device] = ("agent", agent.id)
+
+    def is_citizen(self, channel: Channel) -> bool:
+        """Whether a channel came in on our line (not out by the same trunk), or opened a case."""
+        came_in = channel.context == self._trunk and channel.state == "Ring"
+        return channel.real and (came_in or channel.account.endswith(f"-{channel.uniqueid}"))
+
+    def party(self, channel: Channel) -> tuple[Role, str]:
+        """Role and party of a channel that is not a citizen's."""
+        return self._parties.get(channel.endpoint, ("other", ""))
+
+
+def devices(dial: str) -> list[str]:
+    """The devices of a dial string, as channel names begin: ``PJSIP/1@trunk`` is ``PJSIP/trunk``.
+
+    >>> devices("PJSIP/110@police&PJSIP/111")
+    ['PJSIP/police', 'PJSIP/111']
+    """
+    found = []
+    for part in dial.split("&"):
+        tech, _, rest = part.partition("/")
+        number, at, trunk = rest.partition("@")
+        found.append(f"{tech}/{trunk.partition('/')[0] if at else number.partition('/')[0]}")
+    return found
+
+
+def state_of(
+    citizen: Channel,
+    others: list[Channel],
+    parties: list[Channel],
+    handover: RunningHandover | None,
+) -> State:
+    """What a citizen's call is doing, in one word.
+
+    ``others`` are in the citizen's bridge, ``parties`` are all who belong to the call.
+    """
+    if handover is not None:
+        return "handing-over"
+    if others:
+        return "three-way" if len(others) > 1 else "talking"
+    if citizen.recording:
+        return "message"
+    if any(one.state in ("Ringing", "Down") for one in parties if one is not citizen):
+        return "ringing"
+    # Outside of a queue a caller on their own hears the greeting at first, then our message box.
+    return "queued" if citizen.queue or citizen.state != "Up" else "message"

@@ -47,17 +47,11 @@ SNAPSHOTS = (
 EVENTS = frozenset({*SNAPSHOTS, "Rename", "Hangup", "UserEvent"})
 """All events the live picture needs: what the AMI link must let through."""
 
-ON_RECORDING = frozenset({"VoiceMail", "Record"})
-"""Applications that take a message."""
-RETURNED_TO_BOX = "voicemail"
-VARIABLES = (
-    "HANDOVER_ID",
-    "HANDOVER_DESK",
-    "HANDOVER_BY",
-    "HANDOVER_KIND",
-    "HANDOVER_REASON",
-)
-"""What the dialplan keeps on the citizen's channel while a hand-over runs."""
+VARIABLES = ("HOTLINE_ROLE", "PARTY", "HANDOVER_ID", "DESK", "BY", "KIND", "REASON")
+"""What our dialplan keeps on channels, asked for when the picture is rebuilt."""
+HANDOVER = "SHARED(HANDOVER)"
+"""The id of the hand-over that runs, on the citizen's channel."""
+ENDS_HANDOVER = frozenset({"HOTLINE_ACCEPTED", "HOTLINE_ENDED", "HOTLINE_RETURNED"})
 
 
 @dataclass(slots=True)
@@ -173,6 +167,7 @@ class LiveCalls:
         self._clear()
         for now in channels:
             self._add(now)
+        self._take_up_handovers(channels)
         meanwhile, self._waiting = self._waiting or [], []
         for event in meanwhile:
             self._apply(event)
@@ -182,7 +177,7 @@ class LiveCalls:
     async def _ask_until_told(self) -> list[ChannelNow]:
         while True:
             try:
-                return await self._pbx.channels(VARIABLES)
+                return await self._pbx.channels((*VARIABLES, HANDOVER))
             except PbxTimeout:  # a list that stopped half-way; each try has its own time limit
                 log.warning("the PBX did not tell its channels in time; asking again")
 
@@ -211,18 +206,29 @@ class LiveCalls:
         channel.caller, channel.caller_name = now.caller, now.caller_name
         channel.connected = now.connected
         channel.queue = now.data.partition(",")[0] if now.application == "Queue" else ""
-        channel.recording = now.application in ON_RECORDING
         self._tie(channel, now.linkedid, now.account)
         self._put_in_bridge(channel, now.bridge)
-        variables = now.variables
-        if channel.uniqueid in self._citizens and variables.get("HANDOVER_ID"):
-            self._citizens[channel.uniqueid] = RunningHandover(
-                id=variables["HANDOVER_ID"],
-                desk=variables.get("HANDOVER_DESK", ""),
-                by=variables.get("HANDOVER_BY", ""),
-                kind=variables.get("HANDOVER_KIND", ""),
-                reason=variables.get("HANDOVER_REASON", ""),
-            )
+        if now.variables.get("HOTLINE_ROLE") in ("agent", "target"):
+            self._tell(channel, now.variables.get("PARTY", ""))
+
+    def _take_up_handovers(self, channels: list[ChannelNow]) -> None:
+        """Find the hand-overs that run: the citizen's channel names them, another may know more."""
+        known_by_id: dict[str, dict[str, str]] = {}
+        for now in channels:
+            if "DESK" in now.variables:
+                known_by_id.setdefault(now.variables.get("HANDOVER_ID", ""), dict(now.variables))
+        for now in channels:
+            running = now.variables.get(HANDOVER, "")
+            # Between the key and the dialplan's first step it has no id yet; its event follows.
+            if now.uniqueid in self._citizens and running in known_by_id:
+                facts = known_by_id[running]
+                self._citizens[now.uniqueid] = RunningHandover(
+                    id=running,
+                    desk=facts["DESK"],
+                    by=facts.get("BY", ""),
+                    kind=facts.get("KIND", "three-way"),
+                    reason=facts.get("REASON", ""),
+                )
 
     def _apply(self, event: Event) -> None:
         name, uniqueid = event.name, str(event.get("Uniqueid") or "")
@@ -253,20 +259,20 @@ class LiveCalls:
         match event.name:
             case "BridgeEnter":
                 self._put_in_bridge(channel, str(event.get("BridgeUniqueid") or ""))
-                channel.recording = False
+                channel.left_queue = False
             case "BridgeLeave" if channel.bridge == event.get("BridgeUniqueid"):
                 self._put_in_bridge(channel, "")
             case "QueueCallerJoin":
-                channel.queue = str(event.get("Queue") or "")
+                channel.queue, channel.left_queue = str(event.get("Queue") or ""), False
             case "QueueCallerLeave":
-                channel.queue = ""
+                channel.queue, channel.left_queue = "", True
             case "Hold" | "Unhold":
                 channel.held = event.name == "Hold"
             case "UserEvent" if event.get("UserEvent") == "Hotline":
-                self._fact(channel, str(event.get("Kind") or ""), str(event.get("Facts") or ""))
+                facts = parse_qs(str(event.get("Facts") or ""))
+                self._fact(channel, str(event.get("Kind")), {k: v[-1] for k, v in facts.items()})
 
-    def _fact(self, channel: Channel, kind: str, facts: str) -> None:
-        fact = {key: values[-1] for key, values in parse_qs(facts).items()}
+    def _fact(self, channel: Channel, kind: str, fact: dict[str, str]) -> None:
         if kind == "HOTLINE_OFFERED":
             caller = fact.get("caller") or channel.uniqueid
             if caller in self._citizens:
@@ -277,13 +283,14 @@ class LiveCalls:
                     kind=fact.get("kind", ""),
                     reason=fact.get("reason", ""),
                 )
-        elif kind in ("HOTLINE_ACCEPTED", "HOTLINE_ENDED", "HOTLINE_RETURNED"):
+        elif kind in ENDS_HANDOVER:
             for caller in {channel.uniqueid, *self._accounts.get(fact.get("case", ""))}:
                 running = self._citizens.get(caller)
                 if running is not None and running.id == fact.get("id"):
                     self._citizens[caller] = None
-            if kind == "HOTLINE_RETURNED" and fact.get("to") == RETURNED_TO_BOX:
-                channel.recording = True
+        leg = self._channels.get(fact.get("leg", ""))
+        if leg is not None:
+            self._tell(leg, fact.get("agent") or fact.get("desk", ""))
 
     # -- the picture's parts --------------------------------------------------------------------
 
@@ -300,8 +307,13 @@ class LiveCalls:
         if channel.uniqueid in self._citizens or self._directory.is_citizen(channel):
             channel.role, channel.party = "citizen", channel.caller
             self._citizens.setdefault(channel.uniqueid, None)
-        else:
-            channel.role, channel.party = self._directory.party(channel)
+        elif not channel.told:
+            channel.role, channel.party = self._directory.of_device(channel)
+
+    def _tell(self, channel: Channel, party: str) -> None:
+        if party and channel.uniqueid not in self._citizens:
+            channel.role, channel.party = self._directory.of_party(party)
+            channel.told = True
 
     def _put_in_bridge(self, channel: Channel, bridge: str) -> None:
         self._bridges.move(channel.uniqueid, channel.bridge, bridge)

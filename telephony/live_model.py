@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 State = Literal["queued", "ringing", "talking", "handing-over", "three-way", "message"]
 Role = Literal["citizen", "agent", "target", "mailbox", "other"]
 
+MESSAGE_CONTEXT = "hotline-message"
+"""Where our dialplan takes messages."""
 MACHINERY = ("Local/", "CBAnn/", "CBRec/", "Message/", "Announcer/", "Recorder/", "Surrogate/")
 """Channels that Asterisk makes for its own use: nobody speaks on them."""
 
@@ -34,10 +36,12 @@ class Channel:
     connected: str = ""
     bridge: str = ""
     queue: str = ""
+    left_queue: bool = False
     held: bool = False
-    recording: bool = False
     role: Role = "other"
     party: str = ""
+    told: bool = False
+    """Whether the dialplan said whose leg this is, which goes before the device's name."""
 
     @property
     def endpoint(self) -> str:
@@ -93,11 +97,13 @@ class Directory:
 
     def __init__(self, settings: Settings) -> None:
         self._trunk = settings.trunk_context
+        self._agents = {agent.id for agent in settings.agents}
         self._parties: dict[str, tuple[Role, str]] = {}
         for desk in settings.desks:
-            for dial in filter(None, (desk.dial, desk.dial_backup)):
-                for device in devices(dial):
-                    self._parties[device] = ("target", desk.id)
+            for device in devices(desk.dial) + devices(desk.dial_backup or ""):
+                # Desks behind one trunk cannot be told apart by their device.
+                shared = self._parties.get(device, ("target", desk.id))[1] != desk.id
+                self._parties[device] = ("target", "" if shared else desk.id)
         for agent in settings.agents:
             for device in devices(agent.dial):
                 self._parties[device] = ("agent", agent.id)
@@ -107,9 +113,13 @@ class Directory:
         came_in = channel.context == self._trunk and channel.state == "Ring"
         return channel.real and (came_in or channel.account.endswith(f"-{channel.uniqueid}"))
 
-    def party(self, channel: Channel) -> tuple[Role, str]:
-        """Role and party of a channel that is not a citizen's."""
+    def of_device(self, channel: Channel) -> tuple[Role, str]:
+        """Role and party of a channel that is not a citizen's, by its device."""
         return self._parties.get(channel.endpoint, ("other", ""))
+
+    def of_party(self, party: str) -> tuple[Role, str]:
+        """Role and party of somebody the dialplan names: an agent, else a desk."""
+        return ("agent" if party in self._agents else "target"), party
 
 
 def devices(dial: str) -> list[str]:
@@ -119,7 +129,7 @@ def devices(dial: str) -> list[str]:
     ['PJSIP/police', 'PJSIP/111']
     """
     found = []
-    for part in dial.split("&"):
+    for part in filter(None, dial.split("&")):
         tech, _, rest = part.partition("/")
         number, at, trunk = rest.partition("@")
         found.append(f"{tech}/{trunk.partition('/')[0] if at else number.partition('/')[0]}")
@@ -140,9 +150,9 @@ def state_of(
         return "handing-over"
     if others:
         return "three-way" if len(others) > 1 else "talking"
-    if citizen.recording:
-        return "message"
-    if any(one.state in ("Ringing", "Down") for one in parties if one is not citizen):
+    if any(one is not citizen for one in parties):
         return "ringing"
-    # Outside of a queue a caller on their own hears the greeting at first, then our message box.
-    return "queued" if citizen.queue or citizen.state != "Up" else "message"
+    if citizen.context == MESSAGE_CONTEXT:
+        return "message"
+    # No event tells of the step from the queue to the message box, so leaving unanswered says it.
+    return "message" if citizen.left_queue else "queued"

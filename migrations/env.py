@@ -1,0 +1,17 @@
+"""Alembic's entry: runs on the connection that ``telephony.database.migrate`` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from telephony.models import Record
+
+connection = context.config.attributes.get("connection")
+if connection is None:
+    raise SystemExit("run migrations through telephony.database.migrate(url)")
+context.configure(
+    connection=connection,
+    target_metadata=Record.metadata,
+    render_as_batch=connection.dialect.name == "sqlite",
+)
+context.run_migrations()

@@ -1,0 +1,213 @@
+"""The tables of the record: raw CEL rows, legs, cases, hand-overs and the ledger.
+
+Every key is natural, so every write can be repeated. ``epoch`` in the keys is the second in which
+the channel was made, as it stands inside Asterisk's uniqueid: it never changes, so a table can be
+cut into monthly RANGE partitions by it without touching a key.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Index, MetaData, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment: stored in UTC, read back with its zone on SQLite as on PostgreSQL."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _json() -> Any:
+    return JSON().with_variant(JSONB(), "postgresql")
+
+
+def _moment(*, nullable: bool = True) -> Any:
+    return Column(UtcDateTime(), nullable=nullable)
+
+
+class Record(SQLModel):
+    """Base of our tables; a metadata of its own keeps other SQLModel tables out."""
+
+    metadata = MetaData()
+
+
+class CelRecord(Record, table=True):
+    """A CEL row as the PBX wrote it: the truth from which everything else can be made again.
+
+    The key is the row itself (time and digest), so the same row read twice is stored once.
+    """
+
+    __tablename__ = "cel_rows"
+    __table_args__ = (
+        Index("ix_cel_rows_uniqueid", "pbx", "uniqueid"),
+        Index("ix_cel_rows_linkedid", "pbx", "linkedid"),
+        Index("ix_cel_rows_case_id", "case_id"),
+    )
+
+    at: datetime = Field(sa_column=Column(UtcDateTime(), primary_key=True))
+    digest: str = Field(primary_key=True, max_length=32)  # of the line's bytes
+    pbx: str = Field(primary_key=True)
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))  # its place in the file
+    uniqueid: str
+    linkedid: str
+    case_id: str | None = None
+    line: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class CelPosition(Record, table=True):
+    """How far a CEL file has been read; moves in the same transaction as what was read."""
+
+    __tablename__ = "cel_positions"
+
+    pbx: str = Field(primary_key=True)
+    file: str = Field(primary_key=True)  # digest of the first line: survives renaming and copying
+    name: str
+    offset: int = Field(sa_column=Column(BigInteger, nullable=False))
+    rows: int = Field(sa_column=Column(BigInteger, nullable=False))
+    seen_at: datetime = Field(sa_column=_moment(nullable=False))
+
+
+class BrokenRow(Record, table=True):
+    """A line of the CEL file that could not be read, kept as it was."""
+
+    __tablename__ = "cel_broken_rows"
+
+    pbx: str = Field(primary_key=True)
+    file: str = Field(primary_key=True)
+    offset: int = Field(sa_column=Column(BigInteger, primary_key=True))
+    reason: str
+    line: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class LegRecord(Record, table=True):
+    """One party's part in a call."""
+
+    __tablename__ = "legs"
+    __table_args__ = (
+        Index("ix_legs_at", "at", "pbx", "uniqueid"),
+        Index("ix_legs_caller", "caller", "at", "uniqueid"),
+        Index("ix_legs_caller_e164", "caller_e164", "at", "uniqueid"),
+        Index("ix_legs_agent", "agent", "at", "uniqueid"),
+        Index("ix_legs_department", "department", "at"),
+        Index("ix_legs_linkedid", "linkedid"),
+        Index("ix_legs_case_id", "case_id"),
+    )
+
+    pbx: str = Field(primary_key=True)
+    epoch: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    uniqueid: str = Field(primary_key=True)
+    at: datetime = Field(sa_column=_moment(nullable=False))  # started, or first seen: for sorting
+    linkedid: str
+    case_id: str | None = None
+    role: str | None = None
+    party: str | None = None
+    party_e164: str | None = None
+    caller: str | None = None  # the citizen's number, on every leg of the call
+    caller_e164: str | None = None
+    agent: str | None = None  # the agent whose leg this is
+    department: str | None = None
+    started_at: datetime | None = Field(default=None, sa_column=_moment())
+    answered_at: datetime | None = Field(default=None, sa_column=_moment())
+    ended_at: datetime | None = Field(default=None, sa_column=_moment())
+    ring_s: float | None = None
+    talk_s: float | None = None
+    hold_s: float | None = None
+    cause: int | None = None
+    cause_text: str | None = None
+    hung_up_by: str | None = None
+    state: str
+    handover: str | None = None
+    channels: list[str] = Field(sa_column=Column(_json(), nullable=False))
+    channel_names: list[str] = Field(sa_column=Column(_json(), nullable=False))
+    segments: list[dict[str, Any]] = Field(sa_column=Column(_json(), nullable=False))
+
+
+class CaseRecord(Record, table=True):
+    """One citizen's concern, and who answers for it now."""
+
+    __tablename__ = "cases"
+    __table_args__ = (
+        Index("ix_cases_opened_at", "opened_at", "case_id"),
+        Index("ix_cases_caller", "caller", "opened_at"),
+        Index("ix_cases_caller_e164", "caller_e164", "opened_at"),
+        Index("ix_cases_owner", "owner", "opened_at"),
+    )
+
+    case_id: str = Field(primary_key=True)
+    pbx: str
+    opened_at: datetime = Field(sa_column=_moment(nullable=False))
+    caller: str | None = None
+    caller_e164: str | None = None
+    line: str | None = None
+    state: str  # open (nobody took it yet) | taken | handed_over
+    first_contact: str | None = None
+    first_leg: str | None = None
+    taken_at: datetime | None = Field(default=None, sa_column=_moment())
+    owner: str | None = None
+
+
+class HandoverRecord(Record, table=True):
+    """A case offered to another side, and what came of it."""
+
+    __tablename__ = "handovers"
+    __table_args__ = (
+        Index("ix_handovers_case_id", "case_id"),
+        Index("ix_handovers_offered_at", "offered_at", "id"),
+        Index("ix_handovers_desk", "desk", "offered_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    case_id: str
+    pbx: str
+    desk: str | None = None
+    by: str | None = None
+    kind: str | None = None  # one-key | refer | three-way | attended
+    reason: str | None = None
+    caller: str | None = None  # the citizen's uniqueid
+    state: str  # offered | accepted | busy | declined | unreachable | unanswered | failed | ...
+    offered_at: datetime = Field(sa_column=_moment(nullable=False))  # or the first thing known
+    decided_at: datetime | None = Field(default=None, sa_column=_moment())
+    leg: str | None = None
+    route: int = 1
+    cause: int | None = None
+    returned_to: str | None = None
+    returned_at: datetime | None = Field(default=None, sa_column=_moment())
+
+
+class LedgerRecord(Record, table=True):
+    """An entry of the ledger of a case; written once, never changed."""
+
+    __tablename__ = "ledger"
+
+    case_id: str = Field(primary_key=True)
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    key: str  # what makes the entry itself, so that it is written once
+    at: datetime = Field(sa_column=_moment(nullable=False))
+    event: str
+    by: str | None = None
+    to: str | None = None
+    responsible: str | None = None  # who answers for the case after this entry
+    leg: str | None = None
+    handover: str | None = None
+    detail: str | None = None
+    previous: str
+    hash: str
+
+    __table_args__ = (Index("ux_ledger_key", "case_id", "key", unique=True),)

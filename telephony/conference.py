@@ -1,0 +1,73 @@
+"""Three-way calls (三方通话): citizen, agent and a third party, when it is unclear whose matter it is.
+
+Citizen and agent go on talking while the third party rings; the dialplan (``hotline-third``) forms
+the room when it answers. Undecided, the matter stays with whoever was contacted first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from telephony.errors import HotlineError, PbxRefused, WrongState
+from telephony.handover import Handover, Offers, Pressed
+from telephony.pbx import ask_set_var
+
+if TYPE_CHECKING:
+    from telephony.pbx import Pbx
+
+CONTEXT = "hotline-third"
+
+
+class ThreeWays:
+    """The three-way key, pressed over HTTP or the command line."""
+
+    def __init__(self, offers: Offers, ring_s: float) -> None:
+        """``ring_s``: the longest a third party may ring over all its routes, in seconds."""
+        self._offers = offers
+        self._pbx: Pbx = offers.pbx
+        self._ring_s = ring_s
+
+    async def three_way(
+        self, call_id: str, desk_id: str, *, agent: str | None = None, reason: str = ""
+    ) -> Handover:
+        """Call a desk into a citizen's call and return when it is being called.
+
+        Parameters and errors are those of :meth:`telephony.transfer.Transfers.transfer`.
+        """
+        pressed = self._offers.press(call_id, desk_id, agent)
+        with self._offers.offer(pressed.call.id) as offer:
+            await self._offers.target(desk_id, CONTEXT)
+            await self._call(pressed, desk_id, reason)
+            return await self._offers.begun(offer)
+
+    async def _call(self, pressed: Pressed, desk_id: str, reason: str) -> None:
+        citizen, agent = pressed.citizen, pressed.agent
+        # With two underscores a variable reaches every leg that is called from there.
+        variables = {
+            "__CASE_ID": pressed.call.case,
+            "__CITIZEN_CHAN": citizen.name,
+            "__CITIZEN_ID": citizen.uniqueid,
+            "__CITIZEN_NUM": citizen.caller,
+            "__AGENT": agent.name,
+            "__BY": agent.party,
+            "__TRANSFER_CONTEXT": "hotline-transfer",
+            "REASON": quote(reason, safe=""),
+        }
+        try:
+            # Marks the call, so that a key on the phone in this very moment does nothing.
+            await self._pbx.ask(ask_set_var(citizen.name, "SHARED(HANDOVER)", "calling"))
+        except PbxRefused as error:
+            raise WrongState(f"the citizen of call {pressed.call.id} has hung up") from error
+        try:
+            await self._pbx.originate(
+                f"Local/{desk_id}@{CONTEXT}/n",
+                "hotline-third-idle",
+                "s",
+                account=pressed.call.case,
+                variables=variables,
+                ring_s=self._ring_s,
+            )
+        except HotlineError:
+            await self._pbx.ask(ask_set_var(citizen.name, "SHARED(HANDOVER)", ""))
+            raise

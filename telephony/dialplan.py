@@ -1,0 +1,234 @@
+"""What the PBX runs, rendered from the settings: the templates of ``dialplans/`` as files.
+
+``hotline/`` is what any Asterisk includes; the files beside it make a PBX of its own
+(``standalone``). Rendering is pure but for the reading of the templates; :func:`write` touches
+the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from telephony.asterisk_program import checkout
+from telephony.errors import HotlineError
+from telephony.settings import TIME_ZONE, Settings
+
+TEMPLATES = checkout() / "dialplans"
+SOUNDS = TEMPLATES / "sounds"
+HEADER = "Made by `hotline dialplan render` from the settings; changes here are lost."
+
+CEL_NAME = "hotline.csv"
+CEL_FIELDS = {
+    "eventtype": "${eventtype}",
+    "eventtime": "${eventtime}",
+    "cid_name": "${CALLERID(name)}",
+    "cid_num": "${CALLERID(num)}",
+    "cid_ani": "${CALLERID(ANI)}",
+    "cid_rdnis": "${CALLERID(RDNIS)}",
+    "cid_dnid": "${CALLERID(DNID)}",
+    "exten": "${CHANNEL(exten)}",
+    "context": "${CHANNEL(context)}",
+    "channame": "${CHANNEL(channame)}",
+    "appname": "${CHANNEL(appname)}",
+    "appdata": "${CHANNEL(appdata)}",
+    "amaflags": "${CHANNEL(amaflags)}",
+    "accountcode": "${CHANNEL(accountcode)}",
+    "uniqueid": "${CHANNEL(uniqueid)}",
+    "linkedid": "${CHANNEL(linkedid)}",
+    "peer": "${BRIDGEPEER}",
+    "userfield": "${CHANNEL(userfield)}",
+    "userdeftype": "${userdeftype}",
+    "eventextra": "${eventextra}",
+}
+
+
+class DialplanError(HotlineError):
+    """The dialplan cannot be rendered or written as asked."""
+
+    code = "dialplan"
+    title = "The dialplan could not be made"
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """A phone that registers at a stand-alone PBX."""
+
+    id: str
+    password: str
+    context: str
+    callerid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standalone:
+    """Where a PBX of its own keeps its files and which ports it uses."""
+
+    etc: Path
+    modules: Path
+    data: Path
+    var: Path
+    spool: Path
+    run: Path
+    log: Path
+    sip_port: int = 5060
+    sip_bind: str = "127.0.0.1"
+    sip_address: str = "127.0.0.1"
+    ami_bind: str = "127.0.0.1"
+    rtp_first: int = 10000
+    rtp_last: int = 10999
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom a call can be handed to: a desk or an agent."""
+
+    id: str
+    dial: str
+    dial_backup: str | None
+    ring_s: int
+    acceptance: Literal["answer", "confirm"]
+
+
+def targets(settings: Settings) -> list[Target]:
+    """Desks first, then agents; both are extensions of the transfer context."""
+    desks = [
+        Target(desk.id, desk.dial, desk.dial_backup, desk.ring_s, desk.acceptance)
+        for desk in settings.desks
+    ]
+    ring = settings.line.agent_ring_s
+    return desks + [Target(a.id, a.dial, None, ring, "answer") for a in settings.agents]
+
+
+def own_phones(settings: Settings) -> list[Phone]:
+    """The phones that the settings define themselves, by having a password."""
+    desks = [
+        Phone(d.id, d.password.get_secret_value(), "hotline-agents", d.name)
+        for d in settings.desks
+        if d.password
+    ]
+    return desks + [
+        Phone(a.id, a.password.get_secret_value(), "hotline-agents", a.name)
+        for a in settings.agents
+        if a.password
+    ]
+
+
+def render(
+    settings: Settings,
+    standalone: Standalone | None = None,
+    *,
+    extra_phones: Iterable[Phone] = (),
+    moh_dir: Path | None = None,
+) -> dict[str, str]:
+    """All files by their path below the PBX's configuration folder.
+
+    Raises :class:`DialplanError` when a value of the settings cannot stand in a dialplan.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    everyone = targets(settings)
+    longest = max(target.ring_s for target in everyone) if everyone else 20
+    values = {
+        "header": HEADER,
+        "time_zone": TIME_ZONE,
+        "trunk_context": settings.trunk_context,
+        "line": settings.line,
+        "agents": settings.agents,
+        "targets": everyone,
+        "keys": settings.keys,
+        "features": "#".join(f"hotline-{key.action}-{key.desk}" for key in settings.keys),
+        "sign_in_code": settings.sign_in_code,
+        "sign_out_code": settings.sign_out_code,
+        # Both routes of the slowest desk, its confirmation, and some air.
+        "wait_max_s": 2 * longest + 30,
+        "pbx": settings.pbx,
+        "ami_secret": _secret(settings),
+        "ami_permit": "127.0.0.1/255.255.255.255",
+        "voicemail_pin": _voicemail_pin(settings),
+        "cel_name": CEL_NAME,
+        "cel_mapping": ",".join(f"${{CSV_QUOTE({value})}}" for value in CEL_FIELDS.values()),
+        "standalone": standalone,
+        "moh_dir": moh_dir or "/usr/share/asterisk/sounds/hotline-moh",
+        "phones": [*own_phones(settings), *extra_phones],
+    }
+    files = {}
+    for template in sorted(environment.list_templates(extensions=["j2"])):
+        target = template.removesuffix(".j2")
+        if template.startswith("standalone/"):
+            if standalone is None:
+                continue
+            target = target.removeprefix("standalone/")
+        else:
+            target = f"hotline/{target}"
+        files[target] = environment.get_template(template).render(values)
+    if standalone is not None:
+        files |= {name: _include(name) for name in _included(files)}
+    return files
+
+
+def _secret(settings: Settings) -> str:
+    secret = settings.pbx.ami_secret.get_secret_value()
+    if not secret:
+        raise DialplanError("pbx.ami_secret is empty; set HOTLINE_PBX__AMI_SECRET")
+    if not re.fullmatch(r"[\x21-\x3a\x3c-\x7e]{8,128}", secret):
+        raise DialplanError("pbx.ami_secret: 8 to 128 visible ASCII characters without ';'")
+    return secret
+
+
+def _voicemail_pin(settings: Settings) -> str:
+    # The mailbox is read by the service, never by a phone; a leading * or a long random PIN would
+    # only have to be kept somewhere. "-" lets nobody change it, and no phone has a way in.
+    return f"-{settings.line.number}"
+
+
+def _included(files: dict[str, str]) -> list[str]:
+    """Files of ours that a stand-alone PBX reads by including them under their usual name."""
+    return [
+        name.removeprefix("hotline/")
+        for name in files
+        if name.startswith("hotline/") and name.count("/") == 1
+    ]
+
+
+def _include(name: str) -> str:
+    return f'; {HEADER}\n#include "hotline/{name}"\n'
+
+
+def write(files: dict[str, str], out: Path, *, force: bool = False) -> list[Path]:
+    """Write the files below ``out``; only those that differ are touched.
+
+    A file that we did not make is kept, and :class:`DialplanError` names it, unless ``force``.
+    """
+    changed = {}
+    for name, text in files.items():
+        path = out / name
+        if path.exists():
+            there = path.read_text(encoding="utf-8", errors="replace")
+            if there == text:
+                continue
+            if HEADER not in there and not force:
+                raise DialplanError(
+                    f"{path} was not made by hotline; move it away or render with --force"
+                )
+        changed[path] = text
+    for path, text in changed.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_text(text, encoding="utf-8")
+        # Passwords stand in some of these files.
+        fresh.chmod(0o640)
+        os.replace(fresh, path)
+    return list(changed)

@@ -1,0 +1,39 @@
+# One command each; every target makes what is missing first, and nothing twice.
+PY := .venv/bin/python
+HOTLINE := .venv/bin/hotline
+
+.PHONY: help setup demo run test lint bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   set everything up and play the main job on a real Asterisk with SIP phones"
+	@echo "make test   set everything up, check the code and run all tests"
+	@echo "make run    the service with a private Asterisk, until Ctrl-C"
+	@echo "make lint   ruff and mypy --strict"
+	@echo "make bench  the figures, beside peers in the same run"
+
+.venv/.ready: requirements.lock pyproject.toml scripts/setup-python
+	@scripts/setup-python
+
+setup: .venv/.ready
+	@$(PY) -m telephony.asterisk_program
+
+demo: setup
+	@$(HOTLINE) demo $(ARGS)
+
+run: setup
+	@$(HOTLINE) run $(ARGS)
+
+lint: .venv/.ready
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+test: setup lint
+	@$(PY) -m pytest $(ARGS)
+
+bench: setup
+	@$(PY) -m bench $(ARGS)
+
+clean:
+	rm -rf .venv .cache

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Healthy is a PBX that can take a call: booted, listening for SIP, with the hotline's dialplan.
+set -eu
+
+ask() {
+    asterisk -rx "$1" 2> /dev/null || {
+        echo "Asterisk does not answer on its console" >&2
+        exit 1
+    }
+}
+
+fully_booted=$(ask 'core waitfullybooted')
+transports=$(ask 'pjsip show transports')
+dialplan=$(ask 'dialplan show')
+
+case "$fully_booted" in
+    *"fully booted"*) ;;
+    *) echo "Asterisk is still starting" >&2; exit 1 ;;
+esac
+case "$transports" in
+    *"Objects found: "[1-9]*) ;;
+    *) echo "no SIP transport: pjsip.conf was not loaded or its port is taken" >&2; exit 1 ;;
+esac
+case "$dialplan" in
+    *"Context 'hotline-"*) ;;
+    *) echo "the hotline's dialplan is not loaded" >&2; exit 1 ;;
+esac

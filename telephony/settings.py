@@ -6,6 +6,7 @@ Environment names follow the table in the README: ``HOTLINE_DATABASE_URL``,
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from datetime import time
@@ -264,6 +265,22 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError([_line(item) for item in error.errors()]) from None
     except ValueError as error:  # a file that is no TOML
         raise SettingsError([f"{settings_file()}: {error}"]) from None
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The settings as ``HOTLINE_…`` variables, secrets included: for a process of our own."""
+    values = settings.model_dump(mode="python")
+    return {
+        f"HOTLINE_{name.upper()}": value if isinstance(value, str) else _json(value)
+        for name, value in values.items()
+    }
+
+
+def _json(value: Any) -> str:
+    def plain(item: Any) -> Any:
+        return item.get_secret_value() if isinstance(item, SecretStr) else str(item)
+
+    return json.dumps(value, default=plain, ensure_ascii=False)
 
 
 def _line(item: Any) -> str:

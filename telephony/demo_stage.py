@@ -1,0 +1,220 @@
+"""The stage of ``hotline demo`` and ``hotline run``: a private PBX, the service, the people.
+
+The service runs as a process of its own, as it does in production, so that it can be killed.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+import httpx
+from pydantic import SecretStr
+
+from telephony.asterisk_program import find_asterisk
+from telephony.dialplan import Phone
+from telephony.errors import SetupError
+from telephony.private_pbx import PrivatePbx, free_port
+from telephony.settings import (
+    TIME_ZONE,
+    Agent,
+    Desk,
+    Http,
+    Line,
+    Settings,
+    Token,
+    as_environment,
+    load_settings,
+)
+from telephony.softphone import Softphone
+
+SERVICE_START_LIMIT_S = 20.0
+CITIZENS = ("13804210001", "13804210002", "13904215678")
+AGENTS = ("8001", "8002")
+
+Say = Callable[[str], None]
+
+
+def cast(say: Say, folder: Path) -> Settings:
+    """Settings of the demonstration: the line, two agents, three desks, all with phones."""
+    del say
+
+    def password() -> SecretStr:
+        return SecretStr(secrets.token_urlsafe(12))
+
+    def desk(desk_id: str, name: str, department: str) -> Desk:
+        return Desk(
+            id=desk_id,
+            name=name,
+            department=department,
+            dial=f"PJSIP/{desk_id}",
+            ring_s=15,
+            password=password(),
+        )
+
+    return load_settings(
+        database_url=f"sqlite:///{folder / 'hotline.sqlite'}",
+        line=Line(),
+        agents=[
+            Agent(id=one, name=f"坐席{one}", department="民意服务中心", password=password())
+            for one in AGENTS
+        ],
+        desks=[
+            desk("110", "公安110", "公安局指挥中心"),
+            desk("12345", "政务热线12345", "12345平台"),
+            desk("122", "交警122", "交警支队指挥中心"),
+        ],
+        tokens=[
+            Token(name="demo", role="admin", token=SecretStr(secrets.token_urlsafe(24))),
+        ],
+        http=Http(port=free_port_tcp()),
+    )
+
+
+def free_port_tcp() -> int:
+    """A TCP port of 127.0.0.1 that is free at this moment."""
+    import socket
+
+    return free_port(socket.SOCK_STREAM)
+
+
+class Service:
+    """The hotline service as a process."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self.settings = settings
+        self._log = log
+        self.process: subprocess.Popen[bytes] | None = None
+        token = settings.tokens[0].token.get_secret_value()
+        self.url = f"http://{settings.http.host}:{settings.http.port}"
+        self.http = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=10,
+            trust_env=False,
+        )
+
+    def start(self) -> None:
+        """Start the service; returns when it is ready. Raises :class:`SetupError`."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("HOTLINE_")}
+        out = self._log.open("ab")
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "telephony.cli", "up"],
+                env=environment | as_environment(self.settings),
+                cwd=self._log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        finally:
+            out.close()
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        """Stop the service as an administrator would (SIGTERM)."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the service as a crash would (SIGKILL)."""
+        self._end(signal.SIGKILL)
+
+    def get(self, path: str, **params: Any) -> Any:
+        """What the service answers to GET ``/api/v1`` + path."""
+        answer = self.http.get(f"/api/v1{path}", params=params)
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        """POST ``/api/v1`` + path."""
+        return self.http.post(f"/api/v1{path}", json=body)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(10)
+        self.process = None
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + SERVICE_START_LIMIT_S
+        while time.monotonic() < deadline:
+            if self.process is None or self.process.poll() is not None:
+                break
+            try:
+                if self.http.get("/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass  # it does not listen yet
+            time.sleep(0.05)
+        self.kill()
+        lines = self._log.read_text(errors="replace").strip().splitlines() or ["no output"]
+        raise SetupError(f"the service did not become ready: {lines[-1][:300]} (log: {self._log})")
+
+
+class Stage:
+    """Everything a scene needs, set up on entry and taken down on exit."""
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        self._say = say
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._exit = ExitStack()
+        self._phones: dict[str, Softphone] = {}
+        program = find_asterisk(say)
+        citizens = [Phone(one, secrets.token_urlsafe(12), "hotline-trunk") for one in CITIZENS]
+        self.pbx = PrivatePbx(program, folder / "pbx", cast(say, folder), citizens)
+        self.settings = self.pbx.settings
+        self.service = Service(self.settings, folder / "service.log")
+        self._passwords = {phone.id: phone.password for phone in citizens}
+        for one in [*self.settings.agents, *self.settings.desks]:
+            if one.password:
+                self._passwords[one.id] = one.password.get_secret_value()
+
+    def __enter__(self) -> Self:
+        try:
+            self._say(f"starting a private Asterisk {self.pbx.program.version} ...")
+            self.pbx.start()
+            self._exit.callback(self.pbx.stop)
+            self._say("starting the service ...")
+            self.service.start()
+            self._exit.callback(self.service.stop)
+        except BaseException:
+            self._exit.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for phone in self._phones.values():
+            phone.stop()
+        self._exit.close()
+
+    @property
+    def phones(self) -> dict[str, str]:
+        """Every phone that may register, with its password."""
+        return dict(self._passwords)
+
+    def phone(self, who: str) -> Softphone:
+        """The registered phone of an agent, a desk or a citizen."""
+        if who not in self._phones:
+            phone = Softphone("127.0.0.1", self.pbx.sip_port, who, self._passwords[who])
+            phone.start()
+            self._phones[who] = phone
+        return self._phones[who]
+
+    def set_hours(self, hours: str) -> None:
+        """Make today a special day of the line: ``closed`` or ``HHMM-HHMM``."""
+        today = datetime.now(ZoneInfo(TIME_ZONE)).strftime("%Y%m%d")
+        self.pbx.console(f"database put hotline-hours {today} {hours}")

@@ -1,0 +1,73 @@
+"""A real Asterisk for each test process, and real SIP phones at it.
+
+After every test all phones let go and nothing may be left on the PBX: no channel, no bridge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from telephony.asterisk_program import find_asterisk
+from telephony.dialplan import Phone
+from telephony.private_pbx import PrivatePbx
+from telephony.softphone import Softphone
+from tests.pbx.scene import (
+    CITIZENS,
+    PASSWORD,
+    PhoneFactory,
+    Talk,
+    assert_quiet,
+    begin_talk,
+    pbx_settings,
+    set_hours,
+    sign_in,
+)
+
+
+@pytest.fixture(scope="session")
+def shared_pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePbx]:
+    folder = tmp_path_factory.mktemp("pbx")
+    # Asterisk runs unprivileged where it can, so it must get through pytest's private folders.
+    for parent in (folder, *folder.parents[:3]):
+        if parent.name.startswith(("pytest", "pbx", "popen")):
+            parent.chmod(0o755)
+    citizens = [Phone(one, PASSWORD, "hotline-trunk") for one in CITIZENS]
+    with PrivatePbx(find_asterisk(), folder / "root", pbx_settings(), citizens) as pbx:
+        yield pbx
+
+
+@pytest.fixture
+def pbx(shared_pbx: PrivatePbx) -> Iterator[PrivatePbx]:
+    """The PBX, open for business, with nothing going on before and after."""
+    set_hours(shared_pbx, "0000-2400")
+    yield shared_pbx
+    assert_quiet(shared_pbx)
+
+
+@pytest.fixture
+def phone(pbx: PrivatePbx) -> Iterator[PhoneFactory]:
+    """Phones by their extension; each is registered once and let go after the test."""
+    phones: dict[str, Softphone] = {}
+
+    def register(who: str) -> Softphone:
+        if who not in phones:
+            phones[who] = Softphone("127.0.0.1", pbx.sip_port, who, PASSWORD)
+            phones[who].start()
+        return phones[who]
+
+    yield register
+    pbx.console("queue reset stats")
+    for agent in ("8001", "8002", "8003"):
+        pbx.console(f"queue remove member PJSIP/{agent} from hotline")
+    for one in phones.values():
+        one.stop()
+
+
+@pytest.fixture
+def talk(pbx: PrivatePbx, phone: PhoneFactory) -> Talk:
+    """Citizen 13804210001 called the line, agent 8001 answered, both play their tones."""
+    agent = phone("8001")
+    sign_in(agent, pbx)
+    return begin_talk(phone(CITIZENS[0]), agent)

@@ -1,0 +1,132 @@
+"""What the tests on a real PBX share: the line, the people on it, and what may be left after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+
+from telephony.private_pbx import PrivatePbx
+from telephony.settings import TIME_ZONE, Agent, Desk, Key, Line, Settings, Token
+from telephony.softphone import SoftCall, Softphone
+
+PASSWORD = "a-secret-of-the-tests"
+CITIZENS = ("13804210001", "13804210002", "13804210003")
+LINE = "2800122"
+QUIET_LIMIT_S = 5.0
+
+PhoneFactory = Callable[[str], Softphone]
+
+
+def pbx_settings() -> Settings:
+    """A line with short ring times, so that tests wait for seconds and not for minutes."""
+
+    def desk(desk_id: str, **more: object) -> Desk:
+        values: dict[str, object] = {"name": desk_id, "dial": f"PJSIP/{desk_id}", "ring_s": 2}
+        return Desk.model_validate({"id": desk_id, **values, "password": PASSWORD, **more})
+
+    return Settings(
+        line=Line(queue_wait_s=8, agent_ring_s=2),
+        agents=[
+            Agent(id=one, name=one, department="民意服务中心", password=SecretStr(PASSWORD))
+            for one in ("8001", "8002", "8003")
+        ],
+        desks=[
+            desk("110", department="公安局"),
+            desk("12345"),
+            desk("122"),
+            desk("119", acceptance="confirm", ring_s=10),
+            # The first route of this desk is a phone that never registers.
+            desk("120", dial="PJSIP/120", dial_backup="PJSIP/122"),
+            desk("121", dial="PJSIP/110&PJSIP/12345"),
+        ],
+        keys=[
+            Key(code="*1", action="transfer", desk="110"),
+            Key(code="*2", action="transfer", desk="12345"),
+            Key(code="*3", action="three-way", desk="12345"),
+            Key(code="*5", action="transfer", desk="120"),
+            Key(code="*6", action="transfer", desk="119"),
+            Key(code="*7", action="transfer", desk="121"),
+        ],
+        tokens=[Token(name="tests", role="admin", token=SecretStr(PASSWORD))],
+    )
+
+
+def set_hours(pbx: PrivatePbx, hours: str) -> None:
+    """Make today a special day: ``closed`` or ``HHMM-HHMM``."""
+    today = datetime.now(ZoneInfo(TIME_ZONE)).strftime("%Y%m%d")
+    pbx.console(f"database put hotline-hours {today} {hours}")
+
+
+def channels(pbx: PrivatePbx) -> list[str]:
+    """The names of all channels now."""
+    lines = pbx.console("core show channels concise").splitlines()
+    return [line.split("!")[0] for line in lines if "!" in line]
+
+
+def bridges(pbx: PrivatePbx) -> list[str]:
+    """The ids of all bridges now."""
+    lines = pbx.console("bridge show all").splitlines()[1:]
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def wait_until(true: Callable[[], object], what: str, timeout: float = 5.0) -> None:
+    """Wait for a state that tells nobody when it begins."""
+    deadline = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < deadline, f"after {timeout} s still not: {what}"
+        time.sleep(0.02)
+
+
+def assert_quiet(pbx: PrivatePbx) -> None:
+    """Nothing is left on the PBX."""
+    wait_until(
+        lambda: not channels(pbx) and not bridges(pbx),
+        f"no channel and no bridge left; there are {channels(pbx)} {bridges(pbx)}",
+        QUIET_LIMIT_S,
+    )
+
+
+def sign_in(agent: Softphone, pbx: PrivatePbx) -> None:
+    """Sign an agent in as agents do: by the code on the phone."""
+    call = agent.call("*45")
+    call.wait_answered(5)
+    wait_until(lambda: f"PJSIP/{agent.username}" in pbx.console("queue show hotline"), "signed in")
+    call.wait_ended(10)
+
+
+class Talk:
+    """A citizen and an agent who hear each other, on the line's queue."""
+
+    def __init__(self, citizen: SoftCall, agent: SoftCall) -> None:
+        self.citizen = citizen
+        self.agent = agent
+
+    CITIZEN_HZ, AGENT_HZ, TARGET_HZ = 500.0, 900.0, 1300.0
+
+    def assert_together(self) -> None:
+        """Both hear each other."""
+        self.citizen.wait_hears(self.AGENT_HZ, 3)
+        self.agent.wait_hears(self.CITIZEN_HZ, 3)
+
+
+def begin_talk(citizen: Softphone, agent: Softphone) -> Talk:
+    """A citizen calls, a signed-in agent answers."""
+    outgoing = citizen.call(LINE)
+    incoming = agent.wait_for_call(15)
+    incoming.answer()
+    outgoing.wait_answered(5)
+    both = Talk(outgoing, incoming)
+    outgoing.play_tone(Talk.CITIZEN_HZ)
+    incoming.play_tone(Talk.AGENT_HZ)
+    both.assert_together()
+    return both
+
+
+def recordings(pbx: PrivatePbx) -> list[Path]:
+    """Voice messages that lie in the line's mailbox."""
+    return sorted((pbx.places.spool / "voicemail").rglob("msg*.wav"))

@@ -158,6 +158,9 @@ class LiveCalls:
     async def rebuild(self) -> None:
         """Ask the PBX for its channels and start the picture anew; runs at every link-up."""
         self._ready = False
+        # What the PBX said before this question, its answer counts already; of a link that broke
+        # while we asked, the end of a channel may be missing.
+        self._waiting = []
         try:
             channels = await self._ask_until_told()
         except PbxRefused as error:
@@ -231,46 +234,46 @@ class LiveCalls:
                 )
 
     def _apply(self, event: Event) -> None:
-        name, uniqueid = event.name, str(event.get("Uniqueid") or "")
+        name, uniqueid = event.name, event.get("Uniqueid")
         if name == "Newchannel" and uniqueid not in self._channels:
-            self._channels[uniqueid] = Channel(uniqueid, str(event["Channel"]))
+            self._channels[uniqueid] = Channel(uniqueid, event["Channel"])
         channel = self._channels.get(uniqueid)
         if channel is None:
             return  # about a channel that has gone, or about none
         if name == "Hangup":
             self._forget(channel)
         elif name == "Rename":
-            self._rename(channel, str(event["Newname"]))
+            self._rename(channel, event["Newname"])
         else:
             self._update(channel, event)
             self._step(channel, event)
 
     def _update(self, channel: Channel, event: Event) -> None:
-        self._rename(channel, str(event.get("Channel") or channel.name))
-        channel.state = str(event.get("ChannelStateDesc") or "")
-        channel.context = str(event.get("Context") or "")
-        channel.exten = str(event.get("Exten") or "")
+        self._rename(channel, event.get("Channel", channel.name))
+        channel.state = event.get("ChannelStateDesc")
+        channel.context = event.get("Context")
+        channel.exten = event.get("Exten")
         channel.caller = known(event.get("CallerIDNum"))
         channel.caller_name = known(event.get("CallerIDName"))
         channel.connected = known(event.get("ConnectedLineNum"))
-        self._tie(channel, str(event.get("Linkedid") or ""), str(event.get("AccountCode") or ""))
+        self._tie(channel, event.get("Linkedid"), event.get("AccountCode"))
 
     def _step(self, channel: Channel, event: Event) -> None:
         match event.name:
             case "BridgeEnter":
-                self._put_in_bridge(channel, str(event.get("BridgeUniqueid") or ""))
+                self._put_in_bridge(channel, event.get("BridgeUniqueid"))
                 channel.left_queue = False
             case "BridgeLeave" if channel.bridge == event.get("BridgeUniqueid"):
                 self._put_in_bridge(channel, "")
             case "QueueCallerJoin":
-                channel.queue, channel.left_queue = str(event.get("Queue") or ""), False
+                channel.queue, channel.left_queue = event.get("Queue"), False
             case "QueueCallerLeave":
                 channel.queue, channel.left_queue = "", True
             case "Hold" | "Unhold":
                 channel.held = event.name == "Hold"
             case "UserEvent" if event.get("UserEvent") == "Hotline":
-                facts = parse_qs(str(event.get("Facts") or ""))
-                self._fact(channel, str(event.get("Kind")), {k: v[-1] for k, v in facts.items()})
+                facts = parse_qs(event.get("Facts"))
+                self._fact(channel, event.get("Kind"), {k: v[-1] for k, v in facts.items()})
 
     def _fact(self, channel: Channel, kind: str, fact: dict[str, str]) -> None:
         if kind == "HOTLINE_OFFERED":

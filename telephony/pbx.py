@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from telephony.ami_client import AmiClient, Event, Response
     from telephony.settings import Settings
 
-Headers = Mapping[str, "str | int | Sequence[str]"]
+Headers = Mapping[str, str | int | Sequence[str]]
 
 UNKNOWN = "<unknown>"
 """What Asterisk writes where it knows no number or name."""
@@ -101,9 +101,9 @@ class Mailbox:
     old: int
 
 
-def known(value: str | None) -> str:
+def known(value: str) -> str:
     """A number or name, or "" where Asterisk knows none."""
-    return "" if value is None or value == UNKNOWN else value
+    return "" if value == UNKNOWN else value
 
 
 def ask_redirect(
@@ -245,7 +245,7 @@ class Pbx:
     async def get_var(self, channel: str | None, name: str) -> str:
         """A channel's variable or function, or a global one; "" when it is not set."""
         headers = {"Variable": name} if channel is None else {"Channel": channel, "Variable": name}
-        return str((await self._client.action("Getvar", headers)).get("Value") or "")
+        return (await self._client.action("Getvar", headers)).get("Value")
 
     async def set_var(self, channel: str, name: str, value: str) -> None:
         """Set a variable or a writable function on a channel."""
@@ -263,7 +263,7 @@ class Pbx:
             events = await self._client.list_action("DBGet", {"Family": family, "Key": key})
         except PbxRefused:  # "Database entry not found" is the only refusal of a well-formed DBGet
             return None
-        return next((str(e.get("Val") or "") for e in events if e.name == "DBGetResponse"), None)
+        return next((e.get("Val") for e in events if e.name == "DBGetResponse"), None)
 
     async def db_put(self, family: str, key: str, value: str) -> None:
         """Store a value in the PBX's own database; it survives its restart."""
@@ -311,7 +311,7 @@ class Pbx:
             events = await self._client.list_action("ConfbridgeList", {"Conference": room})
         except PbxRefused:  # Asterisk refuses to list a room in which nobody is
             return []
-        return [str(event["Channel"]) for event in events if event.name == "ConfbridgeList"]
+        return [event["Channel"] for event in events if event.name == "ConfbridgeList"]
 
     async def room_kick(self, room: str, channel: str = "all") -> None:
         """Put a channel, or everybody, out of a room; PbxRefused when it is not there."""
@@ -325,8 +325,8 @@ class Pbx:
             return []
         return [
             Mailbox(
-                box=str(event.get("VoiceMailbox") or ""),
-                context=str(event.get("VMContext") or ""),
+                box=event.get("VoiceMailbox"),
+                context=event.get("VMContext"),
                 new=_int(event.get("NewMessageCount")),
                 old=_int(event.get("OldMessageCount")),
             )
@@ -346,29 +346,29 @@ def check_headers(headers: Headers) -> None:
 def _channel(event: Event) -> ChannelNow:
     variables = (line.partition("=") for line in event.getall("Variable"))
     return ChannelNow(
-        uniqueid=str(event["Uniqueid"]),
-        name=str(event["Channel"]),
-        linkedid=str(event.get("Linkedid") or ""),
-        state=str(event.get("ChannelStateDesc") or ""),
-        context=str(event.get("Context") or ""),
-        exten=str(event.get("Exten") or ""),
-        account=str(event.get("AccountCode") or ""),
+        uniqueid=event["Uniqueid"],
+        name=event["Channel"],
+        linkedid=event.get("Linkedid"),
+        state=event.get("ChannelStateDesc"),
+        context=event.get("Context"),
+        exten=event.get("Exten"),
+        account=event.get("AccountCode"),
         caller=known(event.get("CallerIDNum")),
         caller_name=known(event.get("CallerIDName")),
         connected=known(event.get("ConnectedLineNum")),
         connected_name=known(event.get("ConnectedLineName")),
-        bridge=str(event.get("BridgeID") or ""),
-        application=str(event.get("Application") or ""),
-        data=str(event.get("Data") or ""),
+        bridge=event.get("BridgeID"),
+        application=event.get("Application"),
+        data=event.get("Data"),
         variables={name: value for name, _, value in variables if value != UNSET},
     )
 
 
 def _member(event: Event) -> QueueMember:
     return QueueMember(
-        queue=str(event.get("Queue") or ""),
-        interface=str(event.get("Location") or event.get("Interface") or ""),
-        name=str(event.get("Name") or ""),
+        queue=event.get("Queue"),
+        interface=event.get("Location") or event.get("Interface"),
+        name=event.get("Name"),
         paused=event.get("Paused") == "1",
         in_call=event.get("InCall") == "1",
         calls_taken=_int(event.get("CallsTaken")),
@@ -377,13 +377,13 @@ def _member(event: Event) -> QueueMember:
 
 def _caller(event: Event) -> QueueCaller:
     return QueueCaller(
-        queue=str(event.get("Queue") or ""),
-        channel=str(event.get("Channel") or ""),
-        uniqueid=str(event.get("Uniqueid") or ""),
+        queue=event.get("Queue"),
+        channel=event.get("Channel"),
+        uniqueid=event.get("Uniqueid"),
         position=_int(event.get("Position")),
         wait_s=_int(event.get("Wait")),
     )
 
 
-def _int(value: str | None) -> int:
-    return int(value) if value and value.isdecimal() else 0
+def _int(value: str) -> int:
+    return int(value) if value.isdecimal() else 0

@@ -1,0 +1,376 @@
+"""The live picture: states of a call, the rebuild after a lost link, and that nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from telephony.ami_client import AmiClient
+from telephony.errors import CallNotFound, PbxUnavailable
+from telephony.live_calls import EVENTS, LiveCalls
+from telephony.live_model import Call, devices
+from telephony.pbx import Pbx
+from telephony.settings import Desk
+from tests.unit.simulated_pbx import SimChannel, SimulatedPbx
+
+
+@pytest.fixture
+async def simulated() -> AsyncIterator[SimulatedPbx]:
+    async with SimulatedPbx() as simulated:
+        yield simulated
+
+
+@pytest.fixture
+async def live(simulated: SimulatedPbx) -> AsyncIterator[LiveCalls]:
+    settings = simulated.settings()
+    client = AmiClient.from_settings(settings.pbx, events=EVENTS)
+    live = LiveCalls(Pbx(client, settings), settings)
+    await client.start()
+    await client.wait_up(5)
+    yield live
+    live.close()
+    await client.stop()
+
+
+async def told(live: LiveCalls) -> None:
+    """Return when all that was emitted before has arrived: one link keeps one order."""
+    await live._pbx.get_var(None, "EPOCH")
+
+
+async def the_call(live: LiveCalls) -> Call:
+    await told(live)
+    (call,) = live.calls()
+    return call
+
+
+async def test_given_a_citizen_when_the_call_goes_on_then_the_state_follows(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    citizen = simulated.citizen("13900000001")
+    assert (await the_call(live)).state == "queued"  # hears the greeting
+    simulated.queue(citizen)
+    assert (await the_call(live)).state == "queued"
+    agent = simulated.ring(citizen, "PJSIP/8001")
+    assert (await the_call(live)).state == "ringing"
+    simulated.up(agent)
+    simulated.unqueue(citizen)
+    simulated.enter_bridge(citizen, "b")
+    simulated.enter_bridge(agent, "b")
+    call = await the_call(live)
+    assert call.state == "talking"
+    assert (call.id, call.case) == (citizen.uniqueid, citizen.account)
+    assert [(party.role, party.party) for party in call.parties] == [
+        ("citizen", "13900000001"),
+        ("agent", "8001"),
+    ]
+    talking = live.agent_channel(call)
+    assert talking is not None
+    assert talking.uniqueid == agent.uniqueid
+    simulated.hangup(agent, citizen)
+    await told(live)
+    assert live.calls() == []
+
+
+async def test_given_talking_when_handed_over_then_it_runs_until_its_outcome(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    citizen = simulated.citizen()
+    agent = simulated.talk(citizen)
+    simulated.leave_bridge(citizen)
+    simulated.leave_bridge(agent)
+    handover = simulated.offered(citizen, "110", by="8001", kind="one-key")
+    call = await the_call(live)
+    assert call.state == "handing-over"
+    assert call.handover is not None
+    assert (call.handover.id, call.handover.desk, call.handover.by) == (handover, "110", "8001")
+    assert live.agent_channel(call) is None
+
+    simulated.fact(citizen, "HOTLINE_ENDED", id="another", outcome="busy")
+    assert (await the_call(live)).state == "handing-over"
+    simulated.fact(citizen, "HOTLINE_ENDED", id=handover, outcome="busy")
+    simulated.fact(citizen, "HOTLINE_RETURNED", id=handover, to="agent", by="8001")
+    simulated.enter_bridge(citizen, "b2")
+    simulated.enter_bridge(agent, "b2")
+    call = await the_call(live)
+    assert (call.state, call.handover) == ("talking", None)
+
+
+async def test_given_an_offer_when_the_desk_takes_it_then_the_desk_talks(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    citizen = simulated.citizen()
+    agent = simulated.talk(citizen)
+    simulated.leave_bridge(citizen)
+    simulated.leave_bridge(agent)
+    handover = simulated.offered(citizen, "110", by="8001", kind="one-key")
+    desk = simulated.ring(citizen, "PJSIP/trunk")  # by the trunk the citizen came in on
+    desk.context = "hotline-trunk"
+    simulated.up(desk)
+    simulated.fact(desk, "HOTLINE_ACCEPTED", id=handover, desk="110", leg=desk.uniqueid)
+    simulated.hangup(agent)
+    simulated.enter_bridge(citizen, "b2")
+    simulated.enter_bridge(desk, "b2")
+    call = await the_call(live)
+    assert (call.state, call.handover) == ("talking", None)
+    talking = live.agent_channel(call)
+    assert talking is not None
+    assert (talking.role, talking.party) == ("target", "110")
+
+
+async def test_given_a_room_when_a_third_joins_then_it_is_a_three_way(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    citizen = simulated.citizen()
+    agent = simulated.talk(citizen)
+    announcer = simulated.new("CBAnn/room")
+    third = simulated.new("PJSIP/12345")  # originated: a linkedid of its own, the case as account
+    simulated.account(third, citizen.account)
+    simulated.up(third)
+    for channel in (announcer, third, citizen, agent):
+        if channel.bridge:
+            simulated.leave_bridge(channel)
+        simulated.enter_bridge(channel, "room")
+    call = await the_call(live)
+    assert call.state == "three-way"
+    assert {party.party for party in call.parties} == {citizen.caller, "8001", "12345"}
+    talking = live.agent_channel(call)
+    assert talking is not None
+    assert talking.party == "8001"
+    simulated.hangup(third)
+    assert (await the_call(live)).state == "talking"
+
+
+async def test_given_nobody_answers_when_the_queue_is_left_then_a_message_is_taken(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    citizen = simulated.citizen()
+    simulated.queue(citizen)
+    agent = simulated.ring(citizen, "PJSIP/8001")
+    simulated.hangup(agent)
+    simulated.unqueue(citizen)
+    assert (await the_call(live)).state == "message"
+
+
+async def test_given_closed_hours_when_a_citizen_calls_then_a_message_is_taken(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    citizen = simulated.new("PJSIP/trunk", context="hotline-trunk", state="Ring", caller="139")
+    simulated.up(citizen, "hotline-message")
+    assert (await the_call(live)).state == "message"
+
+
+async def test_a_call_is_found_by_each_of_its_names(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    citizen = simulated.citizen()
+    agent = simulated.talk(citizen)
+    other = simulated.citizen("13900000002")
+    await told(live)
+    for name in (citizen.uniqueid, citizen.account, citizen.name, agent.uniqueid, agent.name):
+        assert live.call(name).id == citizen.uniqueid
+    assert live.call(other.account).id == other.uniqueid
+    for unknown in ("", "1.1", "20261124-1.1"):
+        with pytest.raises(CallNotFound):
+            live.call(unknown)
+
+
+async def test_given_a_rename_then_the_new_name_counts(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    citizen = simulated.citizen()
+    agent = simulated.talk(citizen)
+    old, agent.name = agent.name, "PJSIP/8002-000000ff"
+    simulated.emit("Rename", {"Channel": old, "Newname": agent.name, "Uniqueid": agent.uniqueid})
+    await told(live)
+    assert live.call(agent.name).id == citizen.uniqueid
+    with pytest.raises(CallNotFound):
+        live.call(old)
+
+
+async def test_calls_without_a_citizen_are_shown_too(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    first = simulated.new("PJSIP/8001", state="Ring")
+    second = simulated.ring(first, "PJSIP/8002")
+    assert (await the_call(live)).state == "ringing"
+    for channel in (first, second):
+        simulated.up(channel)
+        simulated.enter_bridge(channel, "b")
+    call = await the_call(live)
+    assert (call.id, call.state, call.citizen) == (first.uniqueid, "talking", None)
+    assert live.call(second.name).id == first.uniqueid
+    assert live.agent_channel(call) is None
+
+
+async def test_without_a_link_there_is_no_picture_and_then_it_is_rebuilt(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    citizen = simulated.citizen()
+    simulated.talk(citizen)
+    leaving = simulated.citizen("13900000002")
+    await told(live)
+    port, down = simulated.port, asyncio.Event()
+    live._pbx.client.on_down(down.set)
+    await simulated.stop()
+    await down.wait()
+    with pytest.raises(PbxUnavailable):
+        live.calls()
+    with pytest.raises(PbxUnavailable):
+        live.call(citizen.uniqueid)
+
+    simulated.hangup(leaving)  # nobody hears of it
+    await simulated.start(port)
+    await live._pbx.client.wait_up(5)
+    call = await the_call(live)
+    assert (call.id, call.state) == (citizen.uniqueid, "talking")
+    assert [party.party for party in call.parties if party.role == "agent"] == ["8001"]
+
+
+async def test_a_hand_over_that_runs_is_known_after_a_rebuild(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    citizen, other = simulated.citizen(), simulated.citizen("13900000002")
+    simulated.talk(citizen)
+    simulated.talk(other, "PJSIP/8002")
+    one_key, three_way = f"{citizen.account}-h2", f"{other.account}-h1"
+    citizen.variables = {
+        "SHARED(HANDOVER)": one_key,
+        "HANDOVER_ID": one_key,
+        "DESK": "110",
+        "BY": "8001",
+        "KIND": "one-key",
+        "REASON": "x",
+    }
+    other.variables = {"SHARED(HANDOVER)": three_way}
+    caller = simulated.new("Local/12345@hotline-third")
+    caller.variables = {"HANDOVER_ID": three_way, "DESK": "12345", "BY": "8002"}
+    await live.rebuild()
+    first, second = live.call(citizen.uniqueid), live.call(other.uniqueid)
+    assert first.handover is not None
+    assert (first.handover.id, first.handover.desk, first.handover.reason) == (one_key, "110", "x")
+    assert second.handover is not None
+    assert (second.handover.id, second.handover.desk, second.handover.kind) == (
+        three_way,
+        "12345",
+        "three-way",
+    )
+
+
+def _call_and_hang_up(simulated: SimulatedPbx) -> None:
+    citizen = simulated.citizen("13900000009")
+    agent = simulated.talk(citizen, "PJSIP/8002")
+    simulated.hangup(agent, citizen)
+
+
+@pytest.mark.parametrize("moment", ["before_status", "after_status"])
+async def test_what_happens_during_the_rebuild_is_not_lost(
+    simulated: SimulatedPbx, live: LiveCalls, moment: str
+) -> None:
+    leaving, staying = simulated.citizen(), simulated.citizen("13900000002")
+    agent = simulated.talk(leaving)
+    coming: list[SimChannel] = []
+
+    def meanwhile() -> None:
+        _call_and_hang_up(simulated)
+        simulated.hangup(agent, leaving)
+        simulated.talk(staying)
+        coming.append(simulated.citizen("13900000003"))
+
+    setattr(simulated, moment, meanwhile)
+    await live.rebuild()
+    await told(live)
+    assert {(call.id, call.state) for call in live.calls()} == {
+        (staying.uniqueid, "talking"),
+        (coming[0].uniqueid, "queued"),
+    }
+
+
+async def test_a_list_that_stops_half_way_is_asked_for_again(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    citizen = simulated.citizen()
+    simulated.silent.add("Status")
+    simulated.asked.clear()
+    rebuilding = asyncio.create_task(live.rebuild())
+    await simulated.asked.wait()
+    assert not live.ready
+    simulated.silent.clear()
+    await rebuilding
+    assert live.ready
+    assert (await the_call(live)).id == citizen.uniqueid
+    assert len(simulated.actions) >= 2
+
+
+async def test_a_pbx_that_tells_no_channels_leaves_no_picture(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    simulated.refused["Status"] = "Permission denied"
+    await live.rebuild()
+    assert not live.ready
+    simulated.citizen()
+    await told(live)
+    assert _sizes(live) == [0, 0, 0, 0, 0, 0]
+    with pytest.raises(PbxUnavailable):
+        live.calls()
+
+
+async def test_nothing_is_left_of_a_thousand_calls(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    for number in range(1000):
+        citizen = simulated.citizen(f"139{number:08d}")
+        agent = simulated.talk(citizen)
+        simulated.leave_bridge(citizen)
+        simulated.leave_bridge(agent)
+        handover = simulated.offered(citizen, "110", by="8001", kind="one-key")
+        if number % 2:
+            desk = simulated.ring(citizen, "PJSIP/110")
+            simulated.fact(desk, "HOTLINE_ACCEPTED", id=handover, desk="110", leg=desk.uniqueid)
+            simulated.enter_bridge(citizen, f"c{number}")
+            simulated.enter_bridge(desk, f"c{number}")
+            simulated.hangup(desk)
+        simulated.hangup(agent, citizen)
+        if number % 50 == 0:
+            await told(live)
+    await told(live)
+    assert live.calls() == []
+    assert _sizes(live) == [0, 0, 0, 0, 0, 0]
+
+
+def _sizes(live: LiveCalls) -> list[int]:
+    return [
+        len(live._channels),
+        len(live._citizens),
+        len(live._names),
+        len(live._bridges.ids),
+        len(live._accounts.ids),
+        len(live._linked.ids),
+    ]
+
+
+def test_devices_of_a_dial_string() -> None:
+    assert devices("PJSIP/110") == ["PJSIP/110"]
+    assert devices("PJSIP/110@police&PJSIP/111") == ["PJSIP/police", "PJSIP/111"]
+    assert devices("PJSIP/trunk/sip:110@10.0.0.1") == ["PJSIP/10.0.0.1"]
+    assert devices("") == []
+
+
+async def test_desks_behind_one_trunk_are_told_apart_by_the_dialplan_only(
+    simulated: SimulatedPbx,
+) -> None:
+    desks = [Desk(id=name, name=name, dial=f"PJSIP/{name}@city") for name in ("110", "12345")]
+    settings = simulated.settings(desks=desks, keys=[])
+    client = AmiClient.from_settings(settings.pbx, events=EVENTS)
+    live = LiveCalls(Pbx(client, settings), settings)
+    await client.start()
+    await client.wait_up(5)
+    citizen = simulated.citizen()
+    desk = simulated.ring(citizen, "PJSIP/city")
+    call = await the_call(live)
+    assert [(party.role, party.party) for party in call.parties[1:]] == [("target", "")]
+    simulated.fact(desk, "HOTLINE_ACCEPTED", id="h", desk="12345", leg=desk.uniqueid)
+    call = await the_call(live)
+    assert [(party.role, party.party) for party in call.parties[1:]] == [("target", "12345")]
+    await client.stop()

@@ -130,3 +130,8 @@ def begin_talk(citizen: Softphone, agent: Softphone) -> Talk:
 def recordings(pbx: PrivatePbx) -> list[Path]:
     """Voice messages that lie in the line's mailbox."""
     return sorted((pbx.places.spool / "voicemail").rglob("msg*.wav"))
+
+
+def being_recorded(pbx: PrivatePbx) -> list[Path]:
+    """Voice messages that are being spoken now."""
+    return sorted((pbx.places.spool / "voicemail").rglob("tmp/*.wav"))

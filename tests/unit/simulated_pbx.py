@@ -367,8 +367,8 @@ class SimulatedPbx:
 
 
 def _read(raw: bytes) -> Packet:
-    lines = raw.decode().strip().split("\r\n")
-    return dict(line.split(": ", 1) if ": " in line else (line.rstrip(":"), "") for line in lines)
+    pairs = (line.partition(":") for line in raw.decode().strip().split("\r\n"))
+    return {name: value.lstrip(" ") for name, _, value in pairs}
 
 
 def _render(packet: Packet, more: list[str] | None = None) -> bytes:

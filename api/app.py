@@ -1,0 +1,67 @@
+"""The HTTP interface of a running service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+
+from api import errors, security
+from api.routes import calls, cases, health, legs, metrics
+
+if TYPE_CHECKING:
+    from telephony.service import Service
+
+PREFIX = "/api/v1"
+ROUTERS = (
+    (calls.router, PREFIX),
+    (legs.router, PREFIX),
+    (cases.router, PREFIX),
+    (health.router, ""),
+    (metrics.router, ""),
+)
+"""Every address there is; a test walks them all."""
+DESCRIPTION = """One-key transfer, three-way calls and the record of every call leg.
+
+Every error is a problem (RFC 9457) with a stable `code`. Lists come in parts: `next` of one part
+is the `cursor` of the following. Times are ISO 8601 with their zone.
+"""
+
+
+def create_app(service: Service) -> FastAPI:
+    """The app for a service; starting and stopping the service is the caller's business."""
+    app = FastAPI(
+        title="Hotline telephony",
+        version="1",
+        description=DESCRIPTION,
+        openapi_url="/openapi.json",
+        docs_url="/docs",
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.service = service
+    for router, prefix in ROUTERS:
+        app.include_router(router, prefix=prefix)
+    _describe_problems(app)
+    settings = service.settings
+    open_paths = security.OPEN_PATHS
+    if settings.http.public_docs:
+        open_paths |= security.DOCS_PATHS
+    # The last added is the outermost: errors of the gate itself end as problems too.
+    app.add_middleware(
+        security.Gate, tokens=security.Tokens(settings.tokens), open_paths=open_paths
+    )
+    errors.install(app)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            errors.describe(plain())
+        return plain()
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,136 @@
+"""Calls in progress: see them, hand one over, call a desk in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from api import schemas
+from api.dependencies import TheService
+from api.errors import problems
+from api.security import AsAgent
+from telephony import handover, live_model
+from telephony.errors import (
+    CallNotFound,
+    DeskNotFound,
+    HandoverRunning,
+    PbxRefused,
+    PbxTimeout,
+    PbxUnavailable,
+    WrongState,
+)
+
+router = APIRouter(tags=["calls"])
+
+CallId = Annotated[schemas.Word, Path(description="the call's id or its case")]
+
+_moving = problems(
+    CallNotFound,
+    DeskNotFound,
+    WrongState,
+    HandoverRunning,
+    PbxUnavailable,
+    PbxTimeout,
+    PbxRefused,
+)
+
+
+@router.get("/calls", responses=problems(PbxUnavailable, reads_input=False))
+async def list_calls(service: TheService, _who: AsAgent) -> schemas.Page[schemas.Call]:
+    """All calls in progress, the oldest first."""
+    return schemas.Page(items=[_call(call) for call in service.calls.calls()], next=None)
+
+
+@router.get("/calls/{call_id}", responses=problems(CallNotFound, PbxUnavailable))
+async def get_call(call_id: CallId, service: TheService, _who: AsAgent) -> schemas.Call:
+    """One call in progress."""
+    return _call(service.calls.call(call_id))
+
+
+@router.post("/calls/{call_id}/transfer", status_code=202, responses=_moving)
+async def transfer(
+    call_id: CallId, body: schemas.TransferRequest, service: TheService, who: AsAgent
+) -> schemas.Handover:
+    """One-key transfer (一键转接): the desk rings; unless it takes the call, caller and agent are
+    back together at once.
+
+    The answer comes when the hand-over has begun. Its outcome is in the call and in the case.
+    """
+    begun = await service.transfers.transfer(
+        call_id, body.desk, agent=who.agent, reason=body.reason
+    )
+    return _handover(begun)
+
+
+@router.post("/calls/{call_id}/conference", status_code=202, responses=_moving)
+async def three_way(
+    call_id: CallId, body: schemas.TransferRequest, service: TheService, who: AsAgent
+) -> schemas.Handover:
+    """Three-way call (三方通话): the desk is called in while agent and citizen go on talking."""
+    begun = await service.three_ways.three_way(
+        call_id, body.desk, agent=who.agent, reason=body.reason
+    )
+    return _handover(begun)
+
+
+@router.get("/desks", responses=problems(reads_input=False))
+async def list_desks(service: TheService, _who: AsAgent) -> schemas.Page[schemas.Desk]:
+    """The desks that calls can be handed to."""
+    desks = [
+        schemas.Desk(
+            id=desk.id,
+            name=desk.name,
+            department=desk.department,
+            ring_s=desk.ring_s,
+            acceptance=desk.acceptance,
+        )
+        for desk in service.settings.desks
+    ]
+    return schemas.Page(items=desks, next=None)
+
+
+def _call(call: live_model.Call) -> schemas.Call:
+    citizen, running = call.citizen, call.handover
+    return schemas.Call(
+        id=call.id,
+        case=call.case or None,
+        state=call.state,
+        started_at=datetime.fromtimestamp(call.started, UTC) if call.started else None,
+        caller=(citizen.caller or None) if citizen else None,
+        parties=[_party(channel, citizen) for channel in call.parties],
+        handover=running
+        and schemas.RunningHandover(
+            id=running.id,
+            desk=running.desk,
+            by=running.by,
+            kind=running.kind,
+            reason=running.reason,
+        ),
+    )
+
+
+def _party(channel: live_model.Channel, citizen: live_model.Channel | None) -> schemas.Party:
+    together = citizen is not None and bool(citizen.bridge) and channel.bridge == citizen.bridge
+    return schemas.Party(
+        uniqueid=channel.uniqueid,
+        channel=channel.name,
+        role=channel.role,
+        party=channel.party or None,
+        state=channel.state,
+        with_citizen=together and channel is not citizen,
+        held=channel.held,
+    )
+
+
+def _handover(begun: handover.Handover) -> schemas.Handover:
+    return schemas.Handover(
+        id=begun.id,
+        call=begun.call,
+        case=begun.case,
+        desk=begun.desk,
+        by=begun.by,
+        kind=begun.kind,
+        state=begun.state,
+    )

@@ -1,0 +1,298 @@
+"""What travels over HTTP: the shapes of requests and answers, as OpenAPI describes them.
+
+Lists of legs and cases are sent without passing through these models (`facts` of the storage
+measurements: half the requests per second); a test holds both against each other.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+from telephony.live_model import Role, State
+from telephony.settings import TIME_ZONE
+
+Item = TypeVar("Item")
+
+MAX_PAGE = 500
+# One line of printable text: no control character, above all no line break and no NUL.
+Word = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
+Reason = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")]
+
+
+def _moment(moment: datetime) -> datetime:
+    """A time without a zone is Shanghai time; one outside of telephony's centuries moves in."""
+    if moment.year < 1900:
+        return datetime(1900, 1, 1, tzinfo=UTC)
+    if moment.year > 2900:
+        return datetime(2900, 1, 1, tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(TIME_ZONE))
+
+
+def _not_a_number(value: object) -> object:
+    # pydantic would read 20261124 as seconds since 1970: a day in August of that year.
+    if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdigit():
+        raise ValueError("must be a date or a time such as 2026-11-24T08:30:00")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_not_a_number), AfterValidator(_moment)]
+
+
+class Schema(BaseModel):
+    """Base: what is not described is not accepted."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class FieldError(Schema):
+    """One field of a request that is wrong."""
+
+    field: str = Field(examples=["body.desk"])
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457). ``code`` is stable: programs may depend on it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["urn:hotline:problem:call-not-found"])
+    title: str
+    status: int
+    detail: str = Field(description="what is wrong and what to do about it")
+    code: str = Field(examples=["call-not-found"])
+    errors: list[FieldError] | None = Field(None, description="the fields, for request-invalid")
+
+
+class Page(Schema, Generic[Item]):
+    """A part of a list; ``next`` is the ``cursor`` of the following part, null at the end."""
+
+    items: list[Item]
+    next: str | None
+
+
+# -- calls now ----------------------------------------------------------------------------------
+
+
+class Party(Schema):
+    """A channel in a call."""
+
+    uniqueid: str
+    channel: str = Field(examples=["PJSIP/8001-0000000a"])
+    role: Role
+    party: str | None = Field(description="the agent, the desk or the citizen's number")
+    state: str = Field(description="Asterisk's word for the channel", examples=["Up", "Ringing"])
+    with_citizen: bool = Field(description="in the citizen's bridge: they hear each other")
+    held: bool
+
+
+class RunningHandover(Schema):
+    """A hand-over that waits for the target."""
+
+    id: str
+    desk: str
+    by: str
+    kind: str = Field(examples=["one-key", "refer", "three-way", "attended"])
+    reason: str
+
+
+class Call(Schema):
+    """A call in progress."""
+
+    id: str = Field(description="the citizen's channel; a case id is accepted in its place")
+    case: str | None
+    state: State
+    started_at: datetime | None
+    caller: str | None = Field(description="the citizen's number")
+    parties: list[Party]
+    handover: RunningHandover | None
+
+
+class TransferRequest(Schema):
+    """Hand the citizen over to a desk, or call the desk in."""
+
+    desk: Word = Field(examples=["110"])
+    reason: Reason = Field("", description="shown to the desk and kept with the hand-over")
+
+
+class Handover(Schema):
+    """A hand-over that has begun."""
+
+    id: str
+    call: str
+    case: str
+    desk: str
+    by: str
+    kind: str
+    state: str = Field(
+        description="offered, accepted, or its outcome: busy, declined, unreachable, unanswered, "
+        "failed, caller_gone"
+    )
+
+
+class Desk(Schema):
+    """A desk that calls can be handed to."""
+
+    id: str
+    name: str
+    department: str
+    ring_s: int = Field(description="how long it rings, in seconds")
+    acceptance: Literal["answer", "confirm"]
+
+
+# -- the record ---------------------------------------------------------------------------------
+
+
+class Leg(Schema):
+    """One party's part in a call. Times in seconds are null where they are not known."""
+
+    pbx: str
+    uniqueid: str
+    channels: list[str] = Field(description="uniqueids of the leg's channels")
+    channel_names: list[str]
+    linkedid: str
+    case: str | None
+    role: str | None
+    party: str | None
+    party_e164: str | None
+    caller: str | None
+    caller_e164: str | None
+    agent: str | None
+    department: str | None
+    started_at: datetime | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+    ring_s: float | None
+    talk_s: float | None
+    hold_s: float | None
+    cause: int | None = Field(description="Q.850 hangup cause")
+    cause_text: str | None
+    hung_up_by: str | None
+    state: str = Field(examples=["complete", "open", "cut_off"])
+    handover: str | None
+    segments: list[dict[str, Any]] = Field(description="with (uniqueids), from, to")
+
+
+class Case(Schema):
+    """One citizen's concern, and who answers for it."""
+
+    case: str
+    pbx: str
+    opened_at: datetime
+    caller: str | None
+    caller_e164: str | None
+    line: str | None
+    state: str = Field(examples=["open", "taken", "handed_over"])
+    first_contact: str | None
+    first_leg: str | None
+    taken_at: datetime | None
+    owner: str | None
+
+
+class RecordedHandover(Schema):
+    """A hand-over on record, and what came of it."""
+
+    id: str
+    case: str
+    pbx: str
+    desk: str | None
+    by: str | None
+    kind: str | None
+    reason: str | None
+    caller: str | None
+    state: str
+    offered_at: datetime
+    decided_at: datetime | None
+    leg: str | None
+    route: int
+    cause: int | None
+    returned_to: str | None
+    returned_at: datetime | None
+
+
+class LedgerEntry(Schema):
+    """An entry of a case's ledger; ``hash`` covers it and the hash of the entry before."""
+
+    case: str
+    number: int
+    key: str
+    at: datetime
+    event: str
+    by: str | None
+    to: str | None
+    responsible: str | None
+    handover: str | None
+    leg: str | None
+    detail: str | None
+    previous: str
+    hash: str
+
+
+class WholeCase(Case):
+    """A case with everything on record about it."""
+
+    legs: list[Leg]
+    handovers: list[RecordedHandover]
+    ledger: list[LedgerEntry]
+
+
+# -- queries ------------------------------------------------------------------------------------
+
+
+class LegQuery(Schema):
+    """Which legs; a name that is not known is an error, or a typing mistake would show all."""
+
+    caller: Word | None = Field(None, description="the citizen's number, in any form")
+    agent: Word | None = None
+    department: Word | None = None
+    case: Word | None = None
+    role: Literal["citizen", "agent", "target", "supervisor", "mailbox"] | None = None
+    since: Moment | None = Field(
+        None, alias="from", description="begun at or after; without a zone: Asia/Shanghai"
+    )
+    until: Moment | None = Field(None, alias="to", description="begun before")
+
+
+class LegPageQuery(LegQuery):
+    """Which legs, and which part of the list."""
+
+    cursor: Word | None = Field(None, description="`next` of the part before")
+    limit: int = Field(50, ge=1, le=MAX_PAGE)
+
+
+class CasePageQuery(Schema):
+    """Which cases, and which part of the list."""
+
+    caller: Word | None = Field(None, description="the citizen's number, in any form")
+    owner: Word | None = Field(None, description="who answers for it now")
+    state: Word | None = None
+    since: Moment | None = Field(None, alias="from", description="opened at or after")
+    until: Moment | None = Field(None, alias="to", description="opened before")
+    cursor: Word | None = Field(None, description="`next` of the part before")
+    limit: int = Field(50, ge=1, le=MAX_PAGE)
+
+
+# -- health -------------------------------------------------------------------------------------
+
+
+class Health(Schema):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Ready(Schema):
+    """All parts work."""
+
+    status: Literal["ready"]

@@ -1,0 +1,97 @@
+"""The interface does what its OpenAPI description says, whatever is sent: schemathesis asks it.
+
+Over real HTTP, since the service keeps a link of its own in its event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.generation import GenerationMode
+
+from api.app import create_app
+from telephony.commands.serve import QuietServer, listen
+from tests.unit.api_fixtures import TOKENS, Running, running
+
+
+class Served:
+    """The app behind a real socket, in a thread with a loop of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._up = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        assert self._up.wait(20)
+        return self.url
+
+    def __exit__(self, *_: object) -> None:
+        self.server.stop()
+        self._thread.join()
+
+    async def _run(self) -> None:
+        async with running(self._folder) as run:
+            self._calls(run)
+            listening = listen("127.0.0.1", 0)
+            self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            self.server = QuietServer(
+                uvicorn.Config(create_app(run.service), log_config=None, lifespan="off")
+            )
+            self._up.set()
+            await self.server.serve(sockets=[listening])
+
+    def _calls(self, run: Running) -> None:
+        for number in range(3):
+            run.simulated.talk(run.simulated.citizen(f"1390000000{number}"))
+
+
+AUTHORIZATION = {"Authorization": f"Bearer {TOKENS['admin']}"}
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.BaseSchema]:
+    with Served(tmp_path_factory.mktemp("api")) as url:
+        yield schemathesis.openapi.from_url(f"{url}/openapi.json", headers=AUTHORIZATION)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_answers_are_as_described(described: schemathesis.BaseSchema, mode: GenerationMode) -> None:
+    asked = 0
+
+    @settings(
+        max_examples=10,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(data=st.data())
+    def ask(data: st.DataObject, operation: Any) -> None:
+        case = data.draw(operation.as_strategy(generation_mode=mode))
+        if mode is GenerationMode.POSITIVE and case.query:
+            case.query.pop("cursor", None)  # made by us alone; any other text is refused
+        case.call_and_validate(headers=AUTHORIZATION)
+
+    for result in described.get_all_operations():
+        operation = result.ok()
+        # Without any input there is nothing to get wrong.
+        if mode is GenerationMode.POSITIVE or _takes_input(operation):
+            ask(operation=operation)
+            asked += 1
+    assert asked >= 7
+
+
+def _takes_input(operation: Any) -> bool:
+    return bool(list(operation.iter_parameters())) or bool(list(operation.body))

@@ -1,0 +1,127 @@
+"""No open door: every address with every role, without a token, and with a wrong one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from api.app import ROUTERS, create_app
+from telephony.service import Service
+from telephony.settings import load_settings
+from tests.unit.api_fixtures import AGENT_8001, TOKENS, Running, running
+
+OPEN = {"/healthz", "/readyz"}
+# What a role may not do, though it has a token.
+FORBIDDEN: dict[str, set[tuple[str, str]]] = {
+    "agent": {("GET", "/api/v1/legs/export"), ("GET", "/metrics")},
+    "supervisor": set(),
+    "admin": set(),
+}
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path) as run:
+        yield run
+
+
+def routes() -> list[tuple[str, str]]:
+    """Method and path of every route there is."""
+    return sorted(
+        (method, prefix + route.path)
+        for router, prefix in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    )
+
+
+async def test_every_route_with_every_role(run: Running) -> None:
+    table = routes()
+    assert ("POST", "/api/v1/calls/{call_id}/transfer") in table
+    assert len(table) >= 12
+    for method, path in table:
+        async with run.client() as nobody, run.client("a-token-nobody-gave-out") as stranger:
+            for client in (nobody, stranger):
+                answer = await client.request(method, path)
+                assert (answer.status_code == 401) == (path not in OPEN), (method, path)
+        for role in TOKENS:
+            async with run.as_(role) as client:
+                answer = await client.request(method, path)
+                forbidden = (method, path) in FORBIDDEN[role]
+                assert (answer.status_code == 403) == forbidden, (role, method, path)
+                assert answer.status_code != 401
+                assert answer.status_code < 500
+
+
+def test_there_are_no_routes_but_those(tmp_path: Path) -> None:
+    app = create_app(Service(load_settings(database_url=f"sqlite:///{tmp_path}/x.sqlite")))
+    plain = {getattr(route, "path", None) for route in app.routes} - {None}
+    assert plain == {"/openapi.json", "/docs", "/docs/oauth2-redirect"}
+    assert len(app.routes) == len(plain) + len(ROUTERS)
+
+
+@pytest.mark.parametrize(
+    "path", ["/openapi.json", "/docs", "/redoc", "/", "/nothing/here", "/healthz/", "/static/x"]
+)
+async def test_what_else_there_is_needs_a_token(run: Running, path: str) -> None:
+    async with run.client() as nobody:
+        answer = await nobody.get(path)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json()["code"] == "not-signed-in"
+
+
+async def test_a_body_is_not_read_without_a_token(run: Running) -> None:
+    async with run.client() as nobody:
+        answer = await nobody.post("/api/v1/calls/1.1/transfer", content=b"{ no json")
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        f"Basic {TOKENS['admin']}",
+        TOKENS["admin"],
+        f"Bearer {TOKENS['admin']}x",
+        f"Bearer {TOKENS['admin'][:-1]}",
+        f"Bearer {TOKENS['admin'].upper()}",
+    ],
+)
+async def test_only_a_whole_bearer_token_counts(run: Running, header: str) -> None:
+    async with run.client() as nobody:
+        answer = await nobody.get("/api/v1/calls", headers={"Authorization": header})
+    assert answer.status_code == 401
+
+
+async def test_the_docs_are_open_only_by_setting(tmp_path: Path) -> None:
+    async with running(tmp_path, http={"public_docs": True}) as run, run.client() as nobody:
+        assert (await nobody.get("/openapi.json")).status_code == 200
+        assert (await nobody.get("/api/v1/calls")).status_code == 401
+
+
+async def test_without_tokens_in_the_settings_nobody_gets_in(tmp_path: Path) -> None:
+    async with running(tmp_path) as run:
+        empty = create_app(
+            Service(run.service.settings.model_copy(update={"tokens": []})),
+        )
+        assert empty.state.service.settings.tokens == []
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=empty), base_url="http://api"
+        ) as client:
+            for header in ("Bearer ", f"Bearer {AGENT_8001}"):
+                answer = await client.get("/api/v1/calls", headers={"Authorization": header})
+                assert answer.status_code == 401
+
+
+async def test_health_tells_no_details(run: Running) -> None:
+    async with run.client() as nobody:
+        assert (await nobody.get("/healthz")).json() == {"status": "ok"}
+        assert (await nobody.get("/readyz")).json() == {"status": "ready"}

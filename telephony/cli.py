@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import typer
 
+from telephony.commands import calls, demo, dialplan, serve, users
+
 app = typer.Typer(
     name="hotline",
     help="One-key transfer, three-way calls, first-contact records (一键转接 三方通话 首接负责制).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command()(demo.demo)
+app.command()(demo.run)
+app.command()(serve.up)
+app.command()(calls.calls)
+app.command()(calls.transfer)
+app.add_typer(dialplan.app, name="dialplan")
+app.add_typer(users.app, name="users")
 
 
 def main() -> None:
     """Entry point of the ``hotline`` command."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ import httpx
 from pydantic import SecretStr
 
 from telephony.asterisk_program import find_asterisk
-from telephony.dialplan import Phone
+from telephony.dialplan import Phone, own_phones
 from telephony.errors import SetupError
 from telephony.private_pbx import PrivatePbx, free_port
 from telephony.settings import (
@@ -45,9 +46,8 @@ AGENTS = ("8001", "8002")
 Say = Callable[[str], None]
 
 
-def cast(say: Say, folder: Path) -> Settings:
+def cast(folder: Path) -> Settings:
     """Settings of the demonstration: the line, two agents, three desks, all with phones."""
-    del say
 
     def password() -> SecretStr:
         return SecretStr(secrets.token_urlsafe(12))
@@ -77,15 +77,8 @@ def cast(say: Say, folder: Path) -> Settings:
         tokens=[
             Token(name="demo", role="admin", token=SecretStr(secrets.token_urlsafe(24))),
         ],
-        http=Http(port=free_port_tcp()),
+        http=Http(port=free_port(socket.SOCK_STREAM)),
     )
-
-
-def free_port_tcp() -> int:
-    """A TCP port of 127.0.0.1 that is free at this moment."""
-    import socket
-
-    return free_port(socket.SOCK_STREAM)
 
 
 class Service:
@@ -175,13 +168,11 @@ class Stage:
         self._phones: dict[str, Softphone] = {}
         program = find_asterisk(say)
         citizens = [Phone(one, secrets.token_urlsafe(12), "hotline-trunk") for one in CITIZENS]
-        self.pbx = PrivatePbx(program, folder / "pbx", cast(say, folder), citizens)
+        self.pbx = PrivatePbx(program, folder / "pbx", cast(folder), citizens)
         self.settings = self.pbx.settings
         self.service = Service(self.settings, folder / "service.log")
         self._passwords = {phone.id: phone.password for phone in citizens}
-        for one in [*self.settings.agents, *self.settings.desks]:
-            if one.password:
-                self._passwords[one.id] = one.password.get_secret_value()
+        self._passwords |= {phone.id: phone.password for phone in own_phones(self.settings)}
 
     def __enter__(self) -> Self:
         try:
@@ -213,6 +204,13 @@ class Stage:
             phone.start()
             self._phones[who] = phone
         return self._phones[who]
+
+    def hang_up_all(self) -> None:
+        """End every call, so that the next scene begins on a quiet line."""
+        for phone in self._phones.values():
+            for call in phone.calls:
+                call.hangup()
+        self.pbx.console("channel request hangup all")
 
     def set_hours(self, hours: str) -> None:
         """Make today a special day of the line: ``closed`` or ``HHMM-HHMM``."""

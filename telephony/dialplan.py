@@ -126,6 +126,7 @@ def render(
     *,
     extra_phones: Iterable[Phone] = (),
     moh_dir: Path | None = None,
+    ami_permit: str = "127.0.0.1/255.255.255.255",
 ) -> dict[str, str]:
     """All files by their path below the PBX's configuration folder.
 
@@ -156,7 +157,7 @@ def render(
         "wait_max_s": 2 * longest + 30,
         "pbx": settings.pbx,
         "ami_secret": _secret(settings),
-        "ami_permit": "127.0.0.1/255.255.255.255",
+        "ami_permit": ami_permit,
         "voicemail_pin": _voicemail_pin(settings),
         "cel_name": CEL_NAME,
         "cel_mapping": ",".join(f"${{CSV_QUOTE({value})}}" for value in CEL_FIELDS.values()),

@@ -1,0 +1,175 @@
+"""``hotline demo`` and ``hotline run``: everything on this machine, on loopback.
+
+``demo`` plays the main job and says whether it came out right; ``run`` stays up for people to try.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import orjson
+import typer
+
+from telephony.asterisk_program import cache_dir
+from telephony.commands.output import clear_errors, print_table, stderr, stdout
+from telephony.demo_scenes import SCENES, SceneFailed, sign
+from telephony.demo_stage import Stage
+from telephony.errors import HotlineError
+
+LEG_COLUMNS = ("started", "role", "party", "department", "ring", "talk", "cause", "state", "case")
+
+
+def demo(
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the result here as JSON too.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep logs, CEL and database in this folder.")
+    ] = None,
+) -> None:
+    """Play the main job on a private Asterisk with real SIP phones; exit 0 only if all is right."""
+    started = time.monotonic()
+    with clear_errors(), _folder(keep) as folder, Stage(folder, _say) as stage:
+        stage.set_hours("0000-2400")
+        agent = stage.settings.agents[0].id
+        _say(f"agent {agent} signs in by dialling {stage.settings.sign_in_code} ...")
+        sign(stage, agent, stage.settings.sign_in_code)
+        _say(f"ready for calls after {time.monotonic() - started:.1f} s")
+        scenarios = [_play(stage, *scene) for scene in SCENES]
+        result = {
+            "ok": all(one["ok"] for one in scenarios),
+            "scenarios": scenarios,
+            **_record(stage),
+        }
+    if json_file is not None:
+        json_file.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+    _show(result)
+    if not result["ok"]:
+        raise typer.Exit(1)
+
+
+def run() -> None:
+    """Run the service with a private Asterisk until Ctrl-C, and say how to call it."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with clear_errors(), _folder(None) as folder, Stage(folder, _say) as stage:
+        stage.set_hours("0000-2400")
+        _explain(stage)
+        while not stopped.wait(0.5):
+            if stage.service.process is None or stage.service.process.poll() is not None:
+                raise HotlineError(f"the service has ended by itself; see {folder}/service.log")
+        _say("stopping ...")
+
+
+def _say(text: str) -> None:
+    stderr.print(f"  {text}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        yield keep.resolve()
+        return
+    # Beside the private Asterisk: the place that the unprivileged user can reach if any can.
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="stage-", dir=cache_dir()))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _play(stage: Stage, name: str, scene: Any) -> dict[str, Any]:
+    _say(f"scene {name} ...")
+    try:
+        detail, ok = scene(stage), True
+    except (SceneFailed, TimeoutError, HotlineError, httpx.HTTPError) as error:
+        # Where it went wrong, for whoever has to find out why.
+        at = next(f for f in reversed(traceback.extract_tb(error.__traceback__)) if "demo" in f[0])
+        detail, ok = f"{error} ({at.name}, line {at.lineno})", False
+        stage.hang_up_all()
+    return {"name": name, "ok": ok, "detail": detail}
+
+
+def _record(stage: Stage) -> dict[str, Any]:
+    """Legs, cases and ledger as the service has them."""
+    try:
+        legs = stage.service.get("/legs", limit=500)["items"][::-1]
+        cases = stage.service.get("/cases", limit=500)["items"][::-1]
+        entries = [
+            entry
+            for case in cases
+            for entry in stage.service.get(f"/cases/{case['case']}")["ledger"]
+        ]
+    except httpx.HTTPError as error:
+        _say(f"the record cannot be read: {error}")
+        return {"legs": [], "cases": [], "ledger": []}
+    return {"legs": legs, "cases": cases, "ledger": entries}
+
+
+def _show(result: dict[str, Any]) -> None:
+    print_table("Legs", LEG_COLUMNS, [_leg_row(leg) for leg in result["legs"]])
+    for case in result["cases"]:
+        first = case["first_contact"] or "nobody yet (a message waits)"
+        owner = case["owner"] or "open"
+        stdout.print(f"case {case['case']}: first contact {first}; answers for it: {owner}")
+    stdout.print()
+    for one in result["scenarios"]:
+        mark = "[green]ok  [/]" if one["ok"] else "[red]FAIL[/]"
+        stdout.print(f"{mark} {one['name']}: ", end="")
+        stdout.print(one["detail"], markup=False, soft_wrap=True)
+
+
+def _leg_row(leg: dict[str, Any]) -> dict[str, Any]:
+    def seconds(name: str) -> str | None:
+        return None if leg[name] is None else f"{leg[name]:.1f} s"
+
+    return {
+        **leg,
+        "started": (leg["started_at"] or "")[11:19],
+        "ring": seconds("ring_s"),
+        "talk": seconds("talk_s"),
+        "cause": leg["cause_text"] or leg["cause"],
+    }
+
+
+def _explain(stage: Stage) -> None:
+    token = stage.settings.tokens[0].token.get_secret_value()
+    stdout.print(
+        f"""
+line   {stage.settings.line.number}
+SIP    127.0.0.1:{stage.pbx.sip_port}
+API    {stage.service.url}/api/v1
+token  {token} (admin)
+files  {stage.folder}
+""",
+        markup=False,
+        soft_wrap=True,
+    )
+    rows = [{"phone": who, "password": password} for who, password in stage.phones.items()]
+    print_table("Phones that may register", ("phone", "password"), rows)
+    stdout.print(
+        f"\nAgents sign in by dialling {stage.settings.sign_in_code}. "
+        "Try, each in a terminal of its own:",
+        markup=False,
+    )
+    for who in (stage.settings.agents[0].id, stage.settings.desks[0].id, next(iter(stage.phones))):
+        stdout.print(
+            f"  HOTLINE_PHONE_PASSWORD={stage.phones[who]} .venv/bin/hotline phone {who} "
+            f"--server 127.0.0.1 --port {stage.pbx.sip_port} --password-env HOTLINE_PHONE_PASSWORD",
+            markup=False,
+            soft_wrap=True,
+        )
+    stdout.print("\nCtrl-C stops everything.", markup=False)

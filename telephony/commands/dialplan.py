@@ -1,0 +1,78 @@
+"""``hotline dialplan``: the files of ``dialplans/``, made from the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from telephony import dialplan
+from telephony.commands.output import clear_errors, print_json, stdout
+from telephony.dialplan import Standalone
+from telephony.settings import load_settings
+
+app = typer.Typer(help="Make the PBX's configuration from the settings.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep ``render`` a command of its own while it is the only one."""
+
+
+@app.command()
+def render(
+    out: Annotated[Path, typer.Option(help="Folder to write to, such as /etc/asterisk.")],
+    standalone: Annotated[
+        bool, typer.Option(help="Also what a PBX of its own needs: SIP, manager, modules, ports.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option(help="Write over files that hotline did not make.")
+    ] = False,
+    moh_dir: Annotated[
+        Path | None, typer.Option(help="Folder with music on hold on the PBX.")
+    ] = None,
+    bind: Annotated[
+        str, typer.Option(help="Stand-alone: address for SIP and AMI to listen on.")
+    ] = "127.0.0.1",
+    address: Annotated[
+        str, typer.Option(help="Stand-alone: address that phones send their sound to.")
+    ] = "127.0.0.1",
+    rtp: Annotated[
+        str, typer.Option(help="Stand-alone: first-last port of sound.")
+    ] = "10000-10999",
+    ami_permit: Annotated[
+        str, typer.Option(help="Addresses from which the service may log in over AMI.")
+    ] = "127.0.0.1/255.255.255.255",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write the configuration; only files that differ are touched, and none that you edited."""
+    first, _, last = rtp.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and int(first) < int(last) < 65536):
+        raise typer.BadParameter(f"{rtp!r} is no range such as 10000-10999", param_hint="--rtp")
+    places = None
+    if standalone:
+        modules = next(Path("/usr/lib").glob("*-linux-gnu/asterisk/modules"), None)
+        places = Standalone(
+            etc=Path("/etc/asterisk"),
+            modules=modules or Path("/usr/lib/asterisk/modules"),
+            data=Path("/usr/share/asterisk"),
+            var=Path("/var/lib/asterisk"),
+            spool=Path("/var/spool/asterisk"),
+            run=Path("/var/run/asterisk"),
+            log=Path("/var/log/asterisk"),
+            sip_bind=bind,
+            sip_address=address,
+            ami_bind=bind,
+            rtp_first=int(first),
+            rtp_last=int(last),
+        )
+    with clear_errors():
+        files = dialplan.render(load_settings(), places, moh_dir=moh_dir, ami_permit=ami_permit)
+        changed = [str(path) for path in dialplan.write(files, out, force=force)]
+    if as_json:
+        print_json({"files": sorted(str(out / name) for name in files), "changed": changed})
+        return
+    for path in changed:
+        stdout.print(path, markup=False, soft_wrap=True)
+    stdout.print(f"{len(files)} files, {len(changed)} written to {out}", markup=False)

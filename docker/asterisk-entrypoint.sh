@@ -21,20 +21,16 @@ asterisk -f &
 pbx=$!
 
 stop() {
-    trap - TERM INT
+    trap '' TERM INT
     asterisk -rx 'core stop gracefully' > /dev/null 2>&1 &
     if ! timeout "$calls_may_last_s" tail --pid="$pbx" -f /dev/null; then
         echo "calls still going on after ${calls_may_last_s} s are hung up now" >&2
         asterisk -rx 'core stop now' > /dev/null 2>&1 || kill -TERM "$pbx"
     fi
+    status=0
+    wait "$pbx" || status=$?
+    exit "$status"
 }
 trap stop TERM INT
 
-status=0
-wait "$pbx" || status=$?
-# A signal ends the first wait early; the second one has Asterisk's own exit status.
-if kill -0 "$pbx" 2> /dev/null; then
-    status=0
-    wait "$pbx" || status=$?
-fi
-exit "$status"
+wait "$pbx"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Healthy is a PBX that can take a call: booted, listening for SIP, with the hotline's dialplan.
+# Healthy is a PBX that can take a call: booted, listening for SIP, with a number that leads
+# into the hotline's dialplan.
 set -eu
 
 ask() {
@@ -22,6 +23,6 @@ case "$transports" in
     *) echo "no SIP transport: pjsip.conf was not loaded or its port is taken" >&2; exit 1 ;;
 esac
 case "$dialplan" in
-    *"Context 'hotline-"*) ;;
-    *) echo "the hotline's dialplan is not loaded" >&2; exit 1 ;;
+    *"Goto(hotline-case,s,1)"*) ;;
+    *) echo "the hotline's dialplan is not loaded: no number leads to it" >&2; exit 1 ;;
 esac

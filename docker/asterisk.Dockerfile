@@ -5,8 +5,8 @@ ARG DEBIAN_IMAGE=debian:forky-slim
 
 FROM ${DEBIAN_IMAGE}
 # Fixed numbers: the service reads what this user writes.
-RUN groupadd --gid 560 asterisk \
-    && useradd --uid 560 --gid 560 --home-dir /var/lib/asterisk --no-create-home \
+RUN groupadd --system --gid 560 asterisk \
+    && useradd --system --uid 560 --gid 560 --home-dir /var/lib/asterisk --no-create-home \
         --shell /usr/sbin/nologin asterisk \
     && apt-get update \
     && apt-get install -y --no-install-recommends \
@@ -23,8 +23,8 @@ RUN mkdir -p /usr/share/asterisk/sounds/zh /usr/lib/asterisk \
     && ln -s /usr/share/hotline/sounds/en/hotline /usr/share/asterisk/sounds/en/hotline \
     && ln -s /usr/share/hotline/sounds/moh /usr/share/asterisk/sounds/hotline-moh \
     && ln -s /usr/lib/*-linux-gnu*/asterisk/modules /usr/lib/asterisk/modules
-COPY --chmod=0755 docker/asterisk-entrypoint.sh /usr/local/bin/asterisk-entrypoint
-COPY --chmod=0755 docker/asterisk-healthy.sh /usr/local/bin/asterisk-healthy
+COPY docker/asterisk-entrypoint.sh /usr/local/bin/asterisk-entrypoint
+COPY docker/asterisk-healthy.sh /usr/local/bin/asterisk-healthy
 USER 560
 EXPOSE 5060/udp 10000-10099/udp
 ENTRYPOINT ["asterisk-entrypoint"]

@@ -135,10 +135,22 @@ def test_every_secret_is_required_and_none_stands_in_the_files() -> None:
         "HOTLINE_AMI_SECRET",
         "HOTLINE_ADMIN_TOKEN",
         "HOTLINE_AGENTS",
+        "HOTLINE_SIP_ADDRESS",
     } <= required
     given = dict(re.findall(r"^([A-Z_]+)=(.*)$", ENV_EXAMPLE, re.MULTILINE))
     assert required <= set(given) <= named
     assert not any(given[name] for name in required), "an example value would be used as it is"
+
+
+def test_the_ports_of_sound_are_the_published_ones() -> None:
+    assert "--rtp=10000-10099" in SERVICES["render"]["command"]
+    assert "10000-10099:10000-10099/udp" in SERVICES["asterisk"]["ports"]
+
+
+def test_the_health_of_the_pbx_asks_for_what_the_dialplan_has() -> None:
+    asked = re.search(r"\*\"(Goto\(.*\))\"\*", (DOCKER / "asterisk-healthy.sh").read_text("utf-8"))
+    assert asked
+    assert asked[1] in (ROOT / "dialplans" / "extensions" / "entry.conf.j2").read_text("utf-8")
 
 
 def test_calls_may_end_before_docker_kills_the_pbx() -> None:

@@ -218,13 +218,14 @@ def _lay_out_data(data: Path, shipped: Path) -> None:
     for entry in shipped.iterdir():
         if entry.name != "sounds":
             _link(data / entry.name, entry)
-    english = shipped / "sounds" / "en"
+    # In an unpacked root Debian's link "en" points outside of it.
+    english = next((d for d in sorted((shipped / "sounds").glob("en*")) if d.is_dir()), None)
     _link(sounds / "hotline-moh", dialplan.SOUNDS / "moh")
     for language in ("zh", "en"):
         folder = sounds / language
         folder.mkdir(exist_ok=True)
         # What we have no prompt for is heard in English rather than not at all.
-        for entry in english.iterdir() if english.is_dir() else ():
+        for entry in english.iterdir() if english else ():
             _link(folder / entry.name, entry)
         _link(folder / "hotline", dialplan.SOUNDS / language / "hotline")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -76,15 +78,13 @@ exten => 600,1,Answer()
 
 
 @pytest.fixture(scope="session")
-def bench_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePbx]:
-    folder = tmp_path_factory.mktemp("bench")
-    # Asterisk runs unprivileged where it can, so it must get through pytest's private folders.
-    for parent in (folder, *folder.parents[:3]):
-        if parent.name.startswith(("pytest", "bench", "popen")):
-            parent.chmod(0o755)
-    with PrivatePbx(find_asterisk(), folder / "root", pbx_settings()) as pbx:
-        _add_phones(pbx)
-        yield pbx
+def bench_session() -> Iterator[PrivatePbx]:
+    # Asterisk runs unprivileged where it can, and pytest keeps its own folders private.
+    with TemporaryDirectory(prefix="hotline-bench-") as folder:
+        Path(folder).chmod(0o755)
+        with PrivatePbx(find_asterisk(), Path(folder) / "root", pbx_settings()) as pbx:
+            _add_phones(pbx)
+            yield pbx
 
 
 def _add_phones(pbx: PrivatePbx) -> None:
@@ -200,7 +200,17 @@ class Wire:
                 self.lost.append(message)
                 continue
             self.messages.append(message)
-            target.sendto(message, self._pbx if source is self._near else self._phone)
+            destination = self._pbx if source is self._near else self._phone
+            if destination is not None:
+                target.sendto(message, destination)
+
+    def count(self, beginning: bytes) -> int:
+        """How many messages that begin like this came through."""
+        return sum(message.startswith(beginning) for message in self.messages)
+
+    def send_to(self, phone: tuple[str, int], message: bytes) -> None:
+        """Send something of our own."""
+        self._near.sendto(message, phone)
 
     def first_lost(self, *beginnings: bytes) -> None:
         """Lose the first message that begins with each of these, once."""

@@ -127,7 +127,6 @@ def test_given_call_when_answered_then_ack_is_right_and_nothing_is_repeated(
     pair: Pair, history: History
 ) -> None:
     going, _ = connect(pair)
-    going.call_id  # noqa: B018
     threading.Event().wait(1.2)  # two repetitions would fall into this time
     assert history.count("==>", "SIP/2.0 200 OK") + history.count("<==", "SIP/2.0 200 OK") == 2
     assert history.count("<==", "ACK") == 2  # one for the challenge, one for the 200

@@ -35,6 +35,7 @@ from telephony.softphone_errors import (
 )
 from telephony.softphone_media import Heard, RtpStream, bind_rtp
 from telephony.softphone_message import SipMessage
+from telephony.softphone_signalling import CallSignalling
 from telephony.softphone_sip import SipLink
 from telephony.softphone_transaction import ServerTransaction
 
@@ -264,7 +265,7 @@ class Softphone(VoIPPhone):
         if call is not None:
             call.ack_received(ack)
 
-    def call_ended(self, call: SoftCall) -> None:
+    def call_ended(self, call: CallSignalling) -> None:
         """A call is over."""
         self._by_call_id.pop(call.dialog.call_id, None)
 

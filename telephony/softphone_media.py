@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import deque
@@ -29,6 +30,9 @@ REMEMBERED_PACKETS = 60 * 50
 _UNPLAYED_PACKETS = 25
 _END_REPEATS = 3
 _HEADER = struct.Struct("!BBHII")
+_SO_TIMESTAMPNS = 35 if sys.platform == "linux" else 0
+"""The kernel notes when a packet came, so that a busy machine does not show as a gap."""
+_TIMESPEC = struct.Struct("@qq")
 
 
 class Packet(NamedTuple):
@@ -50,12 +54,19 @@ class Heard(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Key:
+class PressedKey:
+    """A key on its way; ``done`` is set when it and its pause are over, or the call is."""
+
     event: int
     beats: int
     gap_beats: int
     done: threading.Event
     elapsed: int = 0
+
+    @property
+    def sent(self) -> bool:
+        """Its end has been sent; a call that ends in the pause after it changes nothing."""
+        return self.elapsed >= self.beats
 
 
 class RtpStream(RTPClient):
@@ -68,6 +79,8 @@ class RtpStream(RTPClient):
         self.loop = loop
         self.sin = self.sout = sock
         sock.setblocking(False)
+        if _SO_TIMESTAMPNS:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self.law = PCMU
         self.event_payload: int | None = None
         self.sending = False
@@ -83,10 +96,11 @@ class RtpStream(RTPClient):
         self._unplayed: deque[Packet] = deque(maxlen=_UNPLAYED_PACKETS)
         self._rest = b""
         self._waiting = 0
+        self._came_at = 0.0
         self._microphone = bytearray()
         self._tone_hz: int | None = None
         self._phase = 0
-        self._keys: deque[_Key] = deque()
+        self._keys: deque[PressedKey] = deque()
         self._last_event_timestamp: int | None = None
         self._started = False
 
@@ -140,20 +154,20 @@ class RtpStream(RTPClient):
             self._microphone += samples
             del self._microphone[: max(0, len(self._microphone) - SAMPLE_RATE)]
 
-    def press_keys(self, digits: str, tone_ms: int, gap_ms: int) -> threading.Event:
-        """Queue keys to be sent; the event is set when the last one and its pause are over."""
+    def press_keys(self, digits: str, tone_ms: int, gap_ms: int) -> PressedKey:
+        """Queue keys to be sent; returns the last one, to wait for."""
         if self.event_payload is None:
             raise SoftphoneError("the other side does not take keys as RFC 4733 events")
         unknown = set(digits.upper()) - set(KEYS)
         if unknown or not digits:
             raise SoftphoneError(f"no such key: {''.join(sorted(unknown)) or '(none)'}")
         beats, gap = max(2, round(tone_ms / 20)), max(1, round(gap_ms / 20))
-        keys = [_Key(KEYS.index(d), beats, gap, threading.Event()) for d in digits.upper()]
+        keys = [PressedKey(KEYS.index(d), beats, gap, threading.Event()) for d in digits.upper()]
         with self.changed:
             if not self.NSD:
                 raise SoftphoneError("the call is over")
             self._keys.extend(keys)
-        return keys[-1].done
+        return keys[-1]
 
     def trans(self, beats: int = 1) -> None:
         """One beat: a packet of a key, of the microphone, of the tone, or of silence."""
@@ -174,7 +188,7 @@ class RtpStream(RTPClient):
                         self._keys.popleft().done.set()
         self._send(self.law, self.outTimestamp, self._sound(), marker=False)
 
-    def _send_key(self, key: _Key) -> None:
+    def _send_key(self, key: PressedKey) -> None:
         """RFC 4733 section 2.5: one timestamp for the whole key, the end said three times."""
         if key.elapsed == 1:
             self._key_timestamp = self.outTimestamp
@@ -214,7 +228,7 @@ class RtpStream(RTPClient):
         """Take in what came."""
         for _ in range(64):
             try:
-                data, source = self.sin.recvfrom(2048)
+                data, notes, _, source = self.sin.recvmsg(2048, 64)
             except BlockingIOError:
                 return
             except OSError:
@@ -222,6 +236,7 @@ class RtpStream(RTPClient):
                     raise
                 return
             if len(data) > _HEADER.size and source[0] == self.outIP:
+                self._came_at = _arrival(notes)
                 self.parse_packet(data)
 
     def parse_packet(self, packet: bytes) -> None:
@@ -241,7 +256,7 @@ class RtpStream(RTPClient):
         if kind is PayloadType.EVENT:
             self._key_received(payload[0], timestamp)
         else:
-            self._sound_received(Packet(time.monotonic(), payload_type, payload))
+            self._sound_received(Packet(self._came_at, payload_type, payload))
 
     def _sound_received(self, packet: Packet) -> None:
         with self.changed:
@@ -334,6 +349,16 @@ class RtpStream(RTPClient):
                     self.changed.wait(min(left, BEAT_S))
             finally:
                 self._waiting -= 1
+
+
+def _arrival(notes: list[tuple[int, int, bytes]]) -> float:
+    now = time.monotonic()
+    for level, kind, data in notes:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
+            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
+            age: float = time.time() - seconds - nanoseconds * 1e-9
+            return now - max(0.0, age)
+    return now
 
 
 def bind_rtp(ip: str, ports: tuple[int, int] | None) -> socket.socket:

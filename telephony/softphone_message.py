@@ -253,9 +253,18 @@ _MIRROR = {
 
 
 def build_sdp(
-    ip: str, port: int, codecs: dict[int, PayloadType], session: tuple[int, int], offer: Sdp | None
+    ip: str,
+    port: int,
+    codecs: dict[int, PayloadType],
+    session: tuple[int, int],
+    offer: Sdp | None,
+    *,
+    hold: bool = False,
 ) -> bytes:
-    """Describe our side; ``session`` is id and version, ``offer`` what we answer (or None)."""
+    """Describe our side; ``session`` is id and version, ``offer`` what we answer (or None).
+
+    ``hold``: we want no sound from the other side (RFC 3264 section 8.4).
+    """
     formats = " ".join(str(number) for number in codecs)
     ours = [f"m=audio {port} RTP/AVP {formats}"]
     for number, codec in codecs.items():
@@ -263,6 +272,8 @@ def build_sdp(
         if codec is PayloadType.EVENT:
             ours.append(f"a=fmtp:{number} 0-16")
     direction = _MIRROR[offer.direction] if offer else "sendrecv"
+    if hold:
+        direction = {"sendrecv": "sendonly", "recvonly": "inactive"}.get(direction, direction)
     ours += ["a=ptime:20", f"a={direction}"]
     lines = ["v=0", f"o=- {session[0]} {session[1]} IN IP4 {ip}", "s=-", f"c=IN IP4 {ip}", "t=0 0"]
     for index, media in enumerate(offer.media if offer else ("",)):

@@ -24,9 +24,9 @@ class CallSound:
         Times are in milliseconds, rounded to 20. Raises :class:`SoftphoneError` for a key that
         does not exist, a side that takes none, or a call that ends meanwhile.
         """
-        done = self.stream.press_keys(digits, tone_ms, gap_ms)
+        last = self.stream.press_keys(digits, tone_ms, gap_ms)
         patience_s = len(digits) * (tone_ms + gap_ms + 80) / 1000 + 5
-        if not done.wait(patience_s) or not self.stream.NSD:
+        if not last.done.wait(patience_s) or not last.sent:
             raise SoftphoneError(f"the keys {digits} were not sent: the call is over or on hold")
 
     def play_tone(self, frequency_hz: float | None) -> None:

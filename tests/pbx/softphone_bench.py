@@ -110,7 +110,10 @@ def _add_phones(pbx: PrivatePbx) -> None:
 def bench(bench_session: PrivatePbx) -> Iterator[PrivatePbx]:
     """The PBX; nothing may be left on it after a test."""
     yield bench_session
-    assert_quiet(bench_session)
+    try:
+        assert_quiet(bench_session)
+    finally:
+        bench_session.console("channel request hangup all")
 
 
 @pytest.fixture

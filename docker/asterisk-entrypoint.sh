@@ -7,11 +7,18 @@ set -eu
 calls_may_last_s="${HOTLINE_STOP_AFTER_S:-45}"
 
 for file in asterisk.conf extensions.conf manager.conf pjsip.conf; do
-    if [ ! -r "/etc/asterisk/$file" ]; then
-        echo "/etc/asterisk/$file is missing or not readable; run the render service first:" \
+    if [ ! -r "/rendered/$file" ]; then
+        echo "/rendered/$file is missing or not readable; run the render service first:" \
             "docker compose run --rm render" >&2
         exit 1
     fi
+done
+cp -R /rendered/. /etc/asterisk/
+
+# The trunk and whatever else is the admin's: read after the rendered file of the same name.
+for file in /own/*.conf; do
+    [ -e "$file" ] || continue
+    printf '\n#include "%s"\n' "$file" >> "/etc/asterisk/$(basename "$file")"
 done
 
 # A CEL row is lost without a word when this folder is missing.

@@ -1,6 +1,6 @@
 # The PBX: Debian's Asterisk 22 (long-term support) with the hotline's prompts.
 #   docker build -f docker/asterisk.Dockerfile -t hotline-asterisk .
-# Its configuration comes from the `render` service, mounted at /etc/asterisk.
+# Its configuration comes from the `render` service (/rendered) and from the admin (/own).
 ARG DEBIAN_IMAGE=debian:forky-slim
 
 FROM ${DEBIAN_IMAGE}

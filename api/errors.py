@@ -6,7 +6,6 @@ message, because a message may hold a caller's number.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.schemas import Problem
+from telephony import logs
 from telephony.errors import HotlineError
 
 if TYPE_CHECKING:
@@ -75,12 +75,7 @@ def problem_of(error: HotlineError) -> Response:
 
 def unexpected(error: BaseException) -> Response:
     """Log an error nobody foresaw, and answer without a word about our insides."""
-    frames = traceback.extract_tb(error.__traceback__)[-8:]
-    log.error(
-        "unexpected error",
-        error=type(error).__name__,
-        at=[f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames],
-    )
+    logs.unexpected(log, "unexpected error", error)
     return problem(
         500, "internal", "The service failed", "an error was logged; calls on the PBX go on"
     )

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -198,6 +198,7 @@ class Case(Schema):
     first_leg: str | None
     taken_at: datetime | None
     owner: str | None
+    entries: int = Field(description="how many entries its ledger has")
 
 
 class RecordedHandover(Schema):

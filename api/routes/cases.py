@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from api import schemas
-from api.dependencies import TheService
+from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
 from api.security import AsAgent
 from telephony import queries
 from telephony.errors import CaseNotFound, DatabaseUnavailable
 
-router = APIRouter(tags=["cases"])
+router = APIRouter(tags=["cases"], dependencies=[Depends(each_once)])
 
 
 @router.get(

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response, StreamingResponse
 
 from api import schemas
-from api.dependencies import TheService
+from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
 from api.security import AsAgent, AsSupervisor
 from telephony import queries
 from telephony.errors import DatabaseUnavailable, LegNotFound
 
-router = APIRouter(tags=["legs"])
+router = APIRouter(tags=["legs"], dependencies=[Depends(each_once)])
 
 _CSV: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "CSV, UTF-8"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.responses import Response
 
 from api.dependencies import TheService
@@ -23,4 +23,6 @@ router = APIRouter(tags=["metrics"])
 )
 async def metrics(service: TheService, _who: AsSupervisor) -> Response:
     """Figures of the service, for supervisors and admins."""
-    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    # The process's own figures and the recorder's are in the library's common registry.
+    figures = generate_latest(service.metrics.registry) + generate_latest(REGISTRY)
+    return Response(figures, media_type=CONTENT_TYPE_LATEST)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +13,7 @@ import typer
 import uvicorn
 
 from api.app import create_app
+from telephony import logs
 from telephony.commands.output import clear_errors, stderr
 from telephony.errors import SetupError
 from telephony.service import Service
@@ -34,7 +33,7 @@ def up(
 
     Calls on the PBX go on when it stops. Exit status 2 for a wrong setting, 1 when it cannot start.
     """
-    log_for_people_and_machines()
+    logs.set_up()
     with clear_errors():
         settings = load_settings()
         if not settings.tokens:
@@ -100,20 +99,3 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port}: {error.strerror or error}; "
             "set http.host and http.port (or --port) to an address that is free"
         ) from None
-
-
-def log_for_people_and_machines() -> None:
-    """Log to stderr: coloured lines on a terminal, JSON lines elsewhere."""
-    terminal = sys.stderr.isatty()
-    render = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)

@@ -161,6 +161,8 @@ class CaseRecord(Record, table=True):
     first_leg: str | None = None
     taken_at: datetime | None = Field(default=None, sa_column=_moment())
     owner: str | None = None
+    entries: int = 0  # of its ledger, and the hash of the last: shows what is missing at the end
+    head: str = ""
 
 
 class HandoverRecord(Record, table=True):

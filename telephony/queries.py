@@ -171,15 +171,6 @@ async def ledger(database: Database, case: str) -> list[Row]:
     return [dict(row) for row in rows]
 
 
-async def ledger_entries(database: Database) -> AsyncIterator[Row]:
-    """All ledger entries, case by case, each case in its order; streamed."""
-    key = (_col(LedgerRecord, "case_id"), _col(LedgerRecord, "number"))
-    async with database.reading() as connection:
-        result = await connection.stream(select(*_LEDGER).order_by(*key))
-        async for row in result.mappings():
-            yield dict(row)
-
-
 def _col(table: type[SQLModel], name: str) -> ColumnElement[Any]:
     return table.__table__.c[name]  # type: ignore[attr-defined, no-any-return]
 
@@ -197,7 +188,7 @@ _LEG_FIELDS = [
 ]
 _LEG_COLUMNS = ["case" if name == "case_id" else name for name in _LEG_FIELDS]
 _LEGS = [*_columns(LegRecord, _LEG_FIELDS), _col(LegRecord, "at").label("_at")]
-_CASES = _columns(CaseRecord, list(CaseRecord.model_fields))
+_CASES = _columns(CaseRecord, [name for name in CaseRecord.model_fields if name != "head"])
 _HANDOVERS = _columns(HandoverRecord, list(HandoverRecord.model_fields))
 _LEDGER = _columns(LedgerRecord, list(LedgerRecord.model_fields))
 _LEG_KEY = tuple(_col(LegRecord, name) for name in ("at", "pbx", "uniqueid"))

@@ -30,6 +30,8 @@ def upgrade() -> None:
         sa.Column("first_leg", sa.String(), nullable=True),
         sa.Column("taken_at", UtcDateTime(), nullable=True),
         sa.Column("owner", sa.String(), nullable=True),
+        sa.Column("entries", sa.Integer(), nullable=False),
+        sa.Column("head", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("case_id"),
     )
     op.create_index("ix_cases_caller", "cases", ["caller", "opened_at"])

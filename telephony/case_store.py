@@ -1,0 +1,224 @@
+"""Writes cases, hand-overs and the ledger, inside the recorder's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table, insert, select
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from telephony.cel import Fact
+from telephony.database import Database
+from telephony.leg_model import EPOCH, Leg, moment
+from telephony.models import CaseRecord, HandoverRecord, LedgerRecord
+from telephony.numbers import to_e164
+from telephony.responsibility import (
+    GENESIS,
+    Entry,
+    Handover,
+    case_state,
+    first_contact,
+    handovers,
+    new_entries,
+)
+
+MAX_IN = 400
+
+
+@dataclass(frozen=True, slots=True)
+class CallState:
+    """A call as its rows stand."""
+
+    legs: list[Leg]
+    facts: list[Fact]
+    is_over: bool
+
+
+def table(model: type[Any]) -> Table:
+    """The SQL table of a model."""
+    return model.__table__  # type: ignore[no-any-return]
+
+
+CASES, HANDOVERS, LEDGER = map(table, (CaseRecord, HandoverRecord, LedgerRecord))
+
+
+class CaseStore:
+    """Cases of one PBX, as its calls tell of them."""
+
+    def __init__(self, database: Database, pbx: str) -> None:
+        self.database = database
+        self.pbx = pbx
+
+    async def write(self, connection: AsyncConnection, calls: Sequence[CallState]) -> None:
+        cases: dict[str, list[CallState]] = {}
+        for call in calls:
+            for case in _cases_of(call):
+                cases.setdefault(case, []).append(call)
+        if not cases:
+            return
+        known = await _rows_by(connection, CASES, list(cases))
+        ledgers = await _rows_by(connection, LEDGER, list(cases))
+        case_rows, entry_rows, handover_rows = [], [], {}
+        for case, mine in cases.items():
+            before = [entry_of_row(row) for row in ledgers.get(case, [])]
+            facts = _facts_of(case, mine, before)
+            added = new_entries(case, before, facts)
+            entry_rows += [_entry_row(entry) for entry in added]
+            stored = known.get(case)
+            case_rows.append(self._case(case, mine, facts, [*before, *added], stored))
+            for one in handovers(facts).values():
+                handover_rows[one.id] = self._handover(one, case)
+        await connection.execute(upsert(self.database, CASES), case_rows)
+        if entry_rows:
+            await connection.execute(insert(LEDGER), entry_rows)
+        if handover_rows:
+            await connection.execute(upsert(self.database, HANDOVERS), list(handover_rows.values()))
+
+    def _handover(self, one: Handover, case: str) -> dict[str, Any]:
+        return {
+            "id": one.id,
+            "case_id": one.case or case,
+            "pbx": self.pbx,
+            "desk": one.desk,
+            "by": one.by,
+            "kind": one.kind,
+            "reason": one.reason,
+            "caller": one.caller,
+            "state": one.state,
+            "offered_at": moment(one.offered if one.offered is not None else one.first_at),
+            "decided_at": when(one.decided),
+            "leg": one.leg,
+            "route": one.route,
+            "cause": one.cause,
+            "returned_to": one.returned_to,
+            "returned_at": when(one.returned),
+        }
+
+    def _case(
+        self,
+        case: str,
+        calls: Sequence[CallState],
+        facts: Sequence[Fact],
+        entries: Sequence[Entry],
+        stored: Sequence[Mapping[str, Any]] | None,
+    ) -> dict[str, Any]:
+        legs = [leg for call in calls for leg in call.legs if leg.case == case]
+        citizen = next((leg for leg in legs if leg.role == "citizen"), None)
+        opened = [fact for fact in facts if fact.kind == "CASE"]
+        taken = next((entry for entry in entries if entry.event == "taken"), None)
+        before = stored[0] if stored else {}
+        caller = (citizen.caller if citizen is not None else None) or before.get("caller")
+        begun = [fact.at for fact in opened] or [leg.first_at for leg in legs]
+        begun = begun or [fact.at for fact in facts]
+        line = next((fact.values.get("line") for fact in opened), None)
+        return {
+            "case_id": case,
+            "pbx": before.get("pbx", self.pbx),
+            "opened_at": min([moment(min(begun)), *_known(before.get("opened_at"))]),
+            "caller": caller,
+            "caller_e164": to_e164(caller, self.database.area_code, self.database.country_code),
+            "line": line or before.get("line"),
+            "state": case_state(entries),
+            "first_contact": taken.by if taken is not None else None,
+            "first_leg": taken.leg if taken is not None else None,
+            "taken_at": moment(taken.at) if taken is not None else None,
+            "owner": entries[-1].responsible if entries else None,
+            "entries": len(entries),
+            "head": entries[-1].hash if entries else GENESIS,
+        }
+
+
+def _cases_of(call: CallState) -> dict[str, None]:
+    found = dict.fromkeys(leg.case for leg in call.legs if leg.case)
+    found |= dict.fromkeys(fact.values["case"] for fact in call.facts if fact.values.get("case"))
+    return {case: None for case in found if case is not None}
+
+
+def _facts_of(case: str, calls: Sequence[CallState], before: Sequence[Entry]) -> list[Fact]:
+    """What was noted about the case; who took it is worked out when nobody noted it."""
+    facts = [fact for call in calls for fact in call.facts if fact.values.get("case") == case]
+    noted = any(fact.kind == "TAKEN" for fact in facts)
+    if noted or any(entry.event == "taken" for entry in before):
+        return facts
+    if not all(call.is_over for call in calls):
+        return facts
+    for call in calls:
+        found = first_contact(call.legs, case)
+        if found is not None:
+            leg, since = found
+            values = {"case": case, "leg": leg.uniqueid, "detail": "worked out from the bridges"}
+            if leg.party:
+                values["agent"] = leg.party
+            facts.append(Fact(since, "TAKEN", values, leg.uniqueid))
+            break
+    return facts
+
+
+async def _rows_by(
+    connection: AsyncConnection, source: Table, cases: Sequence[str]
+) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for part in parts(cases):
+        query = select(source).where(source.c.case_id.in_(part)).order_by(*source.primary_key)
+        for row in (await connection.execute(query)).mappings():
+            found.setdefault(row["case_id"], []).append(dict(row))
+    return found
+
+
+def entry_of_row(row: Mapping[str, Any]) -> Entry:
+    """A stored ledger row as an entry of :mod:`telephony.responsibility`."""
+    at: datetime = row["at"]
+    since = at - EPOCH
+    micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    names = ("event", "by", "to", "responsible", "leg", "handover", "detail", "previous", "hash")
+    return Entry(row["case_id"], row["number"], row["key"], micros, *(row[name] for name in names))
+
+
+def _entry_row(entry: Entry) -> dict[str, Any]:
+    return {
+        "case_id": entry.case,
+        "number": entry.number,
+        "key": entry.key,
+        "at": moment(entry.at),
+        "event": entry.event,
+        "by": entry.by,
+        "to": entry.to,
+        "responsible": entry.responsible,
+        "leg": entry.leg,
+        "handover": entry.handover,
+        "detail": entry.detail,
+        "previous": entry.previous,
+        "hash": entry.hash,
+    }
+
+
+def upsert(database: Database, target: Table) -> Any:
+    """Insert, or replace what stands under the same key."""
+    statement: Any = (sqlite_insert if database.is_sqlite else postgres_insert)(target)
+    keys = [column.name for column in target.primary_key]
+    changed = {
+        column.name: statement.excluded[column.name]
+        for column in target.columns
+        if column.name not in keys
+    }
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+
+
+def when(micros: int | None) -> datetime | None:
+    """Microseconds since 1970 as a moment; None stays None."""
+    return None if micros is None else moment(micros)
+
+
+def parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    """The values in parts that fit into one statement."""
+    for start in range(0, len(values), MAX_IN):
+        yield values[start : start + MAX_IN]
+
+
+def _known(value: datetime | None) -> list[datetime]:
+    return [] if value is None else [value]

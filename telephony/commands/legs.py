@@ -1,0 +1,224 @@
+"""``hotline legs``: legs on record, as a table, CSV or JSON, and legs built from any CEL file."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Annotated, Any
+from zoneinfo import ZoneInfo
+
+import orjson
+import typer
+
+from telephony import queries
+from telephony.call_legs import build_legs
+from telephony.cel_sort import read_cel
+from telephony.commands.output import clear_errors, print_json, print_table, stderr
+from telephony.database import Database
+from telephony.errors import NotFound
+from telephony.queries import LegFilter
+from telephony.settings import TIME_ZONE, load_settings
+
+app = typer.Typer(help="Call legs: each party's part in each call.", no_args_is_help=True)
+
+MAX_NAMED = 50
+"""Broken rows that are named one by one; all are counted."""
+
+Caller = Annotated[str | None, typer.Option(help="The citizen's number, in any form.")]
+Agent = Annotated[str | None, typer.Option(help="Legs of this agent.")]
+Department = Annotated[str | None, typer.Option(help="Legs of this department.")]
+Case = Annotated[str | None, typer.Option(help="Legs of this case.")]
+Since = Annotated[
+    str | None, typer.Option("--from", help=f"Begun at or after: 2026-11-24[ 08:30], {TIME_ZONE}.")
+]
+Until = Annotated[str | None, typer.Option("--to", help="Begun before.")]
+Role = Annotated[str | None, typer.Option(help="citizen, agent, target, supervisor or mailbox.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+COLUMNS = [
+    *("started", "role", "party", "caller", "ring_s", "talk_s"),
+    *("state", "cause_text", "handover", "case", "uniqueid"),
+]
+
+
+class CelFileNotFound(NotFound):
+    """The CEL file cannot be opened."""
+
+    code = "cel-file-not-found"
+    title = "No such CEL file"
+
+
+@app.command("list")
+def list_legs(
+    caller: Caller = None,
+    agent: Agent = None,
+    department: Department = None,
+    case: Case = None,
+    since: Since = None,
+    until: Until = None,
+    role: Role = None,
+    limit: Annotated[int, typer.Option(min=1, max=queries.MAX_PAGE)] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Go on after the page before.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Legs on record, newest first."""
+    filters = _filters(caller, agent, department, case, since, until, role)
+
+    async def read() -> queries.Page:
+        async with open_database() as database:
+            return await queries.list_legs(database, filters, limit=limit, cursor=cursor)
+
+    with clear_errors():
+        page = asyncio.run(read())
+    if as_json:
+        print_json({"items": page.items, "next": page.next})
+        return
+    rows = [{**leg, "started": shown(leg["started_at"])} for leg in page.items]
+    print_table("Legs", COLUMNS, rows)
+    if page.next:
+        stderr.print(f"more: --cursor {page.next}", soft_wrap=True, markup=False)
+
+
+@app.command("export")
+def export_legs(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file; - is stdout.")] = Path(
+        "-"
+    ),
+    caller: Caller = None,
+    agent: Agent = None,
+    department: Department = None,
+    case: Case = None,
+    since: Since = None,
+    until: Until = None,
+    role: Role = None,
+) -> None:
+    """Legs on record as CSV, oldest first."""
+    filters = _filters(caller, agent, department, case, since, until, role)
+
+    async def write(target: IO[bytes]) -> None:
+        async with open_database() as database:
+            async for chunk in queries.export_legs_csv(database, filters):
+                target.write(chunk)
+
+    with clear_errors():
+        if str(output) == "-":
+            asyncio.run(write(sys.stdout.buffer))
+            return
+        try:
+            with output.open("wb") as target:
+                asyncio.run(write(target))
+        except BaseException:
+            output.unlink(missing_ok=True)  # no half file is left behind
+            raise
+
+
+@app.command("build")
+def build(
+    file: Annotated[str, typer.Argument(help="A CEL file as CSV with a header row; - is stdin.")],
+    pbx: Annotated[str, typer.Option(help="The name to give the PBX.")] = "",
+    tz: Annotated[str, typer.Option(help="The zone of times without one.")] = "UTC",
+    header: Annotated[
+        bool, typer.Option(help="--no-header: in the order of Asterisk's cel_custom.conf.")
+    ] = True,
+) -> None:
+    """Build legs from a CEL file and print them as JSON, without a database or settings.
+
+    Rows may stand in any order. Broken rows are named on stderr and the rest is used; exit
+    status 1 says that there were some.
+    """
+    try:
+        zone = ZoneInfo(tz)
+    except (ValueError, OSError, KeyError):
+        raise typer.BadParameter(f"{tz} is not a time zone; for example {TIME_ZONE}") from None
+    broken: list[tuple[int, str]] = []
+    count = 0
+
+    def on_bad(line: int, reason: str) -> None:
+        nonlocal count
+        count += 1
+        if len(broken) < MAX_NAMED:
+            broken.append((line, reason))
+
+    with clear_errors(), _open(file) as lines:
+        rows = read_cel(lines, on_bad, zone=zone, has_header=header)
+        _print_array(leg.to_dict() for leg in build_legs(rows, pbx=pbx))
+    if count:
+        for line, reason in sorted(broken):
+            stderr.print(f"hotline: {file} line {line}: {reason}", soft_wrap=True, markup=False)
+        left = f", the first {MAX_NAMED} of them named above" if count > MAX_NAMED else ""
+        stderr.print(f"hotline: {count} broken rows were left out{left}", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _open(file: str) -> Iterator[Iterator[str]]:
+    with ExitStack() as stack:
+        try:
+            raw = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
+        except OSError as error:
+            raise CelFileNotFound(f"{file} cannot be read: {error.strerror}") from None
+        yield io.TextIOWrapper(raw, "utf-8-sig", errors="replace", newline="")
+
+
+def _print_array(items: Iterator[dict[str, Any]]) -> None:
+    """A JSON array, one element a line, written as the elements come."""
+    out = sys.stdout.buffer
+    lead = b"[\n"
+    for item in items:
+        out.write(lead + orjson.dumps(item))
+        lead = b",\n"
+    out.write(b"[]\n" if lead == b"[\n" else b"\n]\n")
+    out.flush()
+
+
+def _filters(
+    caller: str | None,
+    agent: str | None,
+    department: str | None,
+    case: str | None,
+    since: str | None,
+    until: str | None,
+    role: str | None,
+) -> LegFilter:
+    return LegFilter(
+        caller=caller,
+        agent=agent,
+        department=department,
+        case=case,
+        role=role,
+        since=parse_time(since),
+        until=parse_time(until),
+    )
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """A moment as people type it; without a zone it is China's time."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text} is not a time; for example 2026-11-24 08:30") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=ZoneInfo(TIME_ZONE))
+
+
+def shown(moment: datetime | None) -> str | None:
+    """A moment for people, in China's time."""
+    if moment is None:
+        return None
+    return moment.astimezone(ZoneInfo(TIME_ZONE)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+@asynccontextmanager
+async def open_database() -> AsyncIterator[Database]:
+    """The database that the settings name, closed at the end."""
+    database = Database.from_settings(load_settings())
+    try:
+        yield database
+    finally:
+        await database.close()

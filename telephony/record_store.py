@@ -1,0 +1,208 @@
+"""Writes the record: raw rows, legs, cases, hand-overs and ledger, in one transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from telephony.case_store import CallState, CaseStore, parts, table, upsert, when
+from telephony.cel import CelRow
+from telephony.cel_tail import Batch, StoredRow
+from telephony.database import Database
+from telephony.leg_model import Leg, moment
+from telephony.leg_rules import CASE
+from telephony.models import BrokenRow, CelPosition, CelRecord, LegRecord
+from telephony.numbers import to_e164
+
+
+class MovedOn(Exception):
+    """Another service has read this part of the file already."""
+
+
+ROWS, POSITIONS, BROKEN, LEGS = map(table, (CelRecord, CelPosition, BrokenRow, LegRecord))
+
+
+class RecordStore:
+    """Reads and writes of the recorder of one PBX."""
+
+    def __init__(self, database: Database, pbx: str) -> None:
+        self.database = database
+        self.pbx = pbx
+        self._insert: Any = sqlite_insert if database.is_sqlite else postgres_insert
+        self._cases = CaseStore(database, pbx)
+
+    async def positions(self) -> dict[str, tuple[int, datetime]]:
+        """How far each file was read, and when it was read last."""
+        query = select(POSITIONS.c.file, POSITIONS.c.offset, POSITIONS.c.seen_at)
+        async with self.database.reading() as connection:
+            rows = await connection.execute(query.where(POSITIONS.c.pbx == self.pbx))
+            return {file: (offset, seen_at) for file, offset, seen_at in rows}
+
+    async def open_channels(self) -> set[str]:
+        """Channels of legs that had no end, and of the legs they talk with."""
+        query = select(LEGS.c.channels, LEGS.c.segments).where(
+            LEGS.c.pbx == self.pbx, LEGS.c.state == "open"
+        )
+        found: set[str] = set()
+        async with self.database.reading() as connection:
+            for channels, segments in await connection.execute(query):
+                found.update(channels)
+                found.update(other for part in segments for other in part["with"])
+        return found
+
+    async def stored_lines(self, keys: Iterable[str]) -> list[str]:
+        """Stored lines of the calls to which these uniqueids, linkedids or cases belong."""
+        lines: dict[tuple[datetime, int, str], str] = {}
+        asked: set[str] = set()
+        wanted = set(keys)
+        async with self.database.reading() as connection:
+            while wanted:
+                asked |= wanted
+                found: set[str] = set()
+                for part in parts(sorted(wanted)):
+                    for row in await connection.execute(self._rows_of(part)):
+                        lines[row.at, row.seq, row.digest] = row.line
+                        found |= {row.uniqueid, row.linkedid, row.case_id or row.uniqueid}
+                wanted = found - asked
+        return [lines[key] for key in sorted(lines)]
+
+    def _rows_of(self, keys: Sequence[str]) -> Any:
+        columns = ROWS.c
+        return select(
+            columns.at,
+            columns.seq,
+            columns.digest,
+            columns.line,
+            columns.uniqueid,
+            columns.linkedid,
+            columns.case_id,
+        ).where(
+            columns.pbx == self.pbx,
+            or_(columns.uniqueid.in_(keys), columns.linkedid.in_(keys), columns.case_id.in_(keys)),
+        )
+
+    async def write(self, batch: Batch, calls: Sequence[CallState], now: datetime) -> None:
+        """Store what was read and what follows from it, and how far was read.
+
+        Raises :class:`MovedOn` and stores nothing when another service was quicker.
+        """
+        async with self.database.writing() as connection:
+            await self._claim(connection, batch, now)
+            await self._write_rows(connection, batch)
+            await self._write_legs(connection, calls)
+            await self._cases.write(connection, calls)
+
+    async def _claim(self, connection: AsyncConnection, batch: Batch, now: datetime) -> None:
+        key = {"pbx": self.pbx, "file": batch.file}
+        first = {**key, "name": batch.name, "offset": 0, "rows": 0, "seen_at": now}
+        await connection.execute(self._insert(POSITIONS).values(first).on_conflict_do_nothing())
+        here = (POSITIONS.c.pbx == self.pbx) & (POSITIONS.c.file == batch.file)
+        found = await connection.execute(select(POSITIONS.c.offset).where(here).with_for_update())
+        known = int(found.scalar_one())
+        if known != batch.start and not batch.again:
+            raise MovedOn(f"{batch.name} was read up to {known}, not {batch.start}")
+        await connection.execute(
+            POSITIONS.update()
+            .where(here)
+            .values(
+                offset=batch.end,
+                name=batch.name,
+                rows=POSITIONS.c.rows + len(batch.rows),
+                seen_at=now,
+            )
+        )
+
+    async def _write_rows(self, connection: AsyncConnection, batch: Batch) -> None:
+        rows = [_raw(self.pbx, one) for one in batch.rows]
+        if rows:
+            await connection.execute(self._insert(ROWS).on_conflict_do_nothing(), rows)
+        broken = [
+            {"pbx": self.pbx, "file": batch.file, "offset": at, "reason": why, "line": line}
+            for at, why, line in batch.broken
+        ]
+        if broken:
+            await connection.execute(self._insert(BROKEN).on_conflict_do_nothing(), broken)
+
+    async def _write_legs(self, connection: AsyncConnection, calls: Sequence[CallState]) -> None:
+        legs = [self._leg(leg) for call in calls for leg in call.legs]
+        if not legs:
+            return
+        await connection.execute(upsert(self.database, LEGS), legs)
+        # A channel that looked like a leg of its own at first may have found its person since.
+        folded = [
+            one
+            for call in calls
+            for leg in call.legs
+            for one in leg.channels
+            if one != leg.uniqueid
+        ]
+        for part in parts(folded):
+            await connection.execute(
+                delete(LEGS).where(LEGS.c.pbx == self.pbx, LEGS.c.uniqueid.in_(part))
+            )
+
+    def _e164(self, number: str | None) -> str | None:
+        return to_e164(number, self.database.area_code, self.database.country_code)
+
+    def _leg(self, leg: Leg) -> dict[str, Any]:
+        return {
+            "pbx": self.pbx,
+            "epoch": epoch_of(leg.uniqueid),
+            "uniqueid": leg.uniqueid,
+            "at": moment(leg.started if leg.started is not None else leg.first_at),
+            "linkedid": leg.linkedid,
+            "case_id": leg.case,
+            "role": leg.role,
+            "party": leg.party,
+            "party_e164": self._e164(leg.party),
+            "caller": leg.caller,
+            "caller_e164": self._e164(leg.caller),
+            "agent": leg.agent,
+            "department": leg.department,
+            "started_at": when(leg.started),
+            "answered_at": when(leg.answered),
+            "ended_at": when(leg.ended),
+            "ring_s": leg.ring_s,
+            "talk_s": leg.talk_s,
+            "hold_s": leg.hold_s,
+            "cause": leg.cause,
+            "cause_text": leg.cause_text,
+            "hung_up_by": leg.hung_up_by,
+            "state": leg.state,
+            "handover": leg.handover,
+            "channels": leg.channels,
+            "channel_names": leg.channel_names,
+            "segments": leg.segments_json(),
+        }
+
+
+def _raw(pbx: str, stored: StoredRow) -> dict[str, Any]:
+    row = stored.row
+    return {
+        "at": moment(row.at),
+        "digest": stored.digest,
+        "pbx": pbx,
+        "seq": stored.offset,
+        "uniqueid": row.uniqueid,
+        "linkedid": row.linkedid,
+        "case_id": case_of(row),
+        "line": stored.line,
+    }
+
+
+def case_of(row: CelRow) -> str | None:
+    """The case that a row names by its account code."""
+    return row.account if row.account and CASE.fullmatch(row.account) else None
+
+
+def epoch_of(uniqueid: str) -> int:
+    """The second in which the channel was made, from its uniqueid; 0 where it has none."""
+    found = re.search(r"(\d{9,11})\.\d+$", uniqueid)
+    return int(found[1]) if found is not None else 0

@@ -1,0 +1,251 @@
+"""Who answers for a case (首接负责制): pure rules over an append-only ledger.
+
+| what the PBX noted                  | entry        | who answers for the case then             |
+| ----------------------------------- | ------------ | ----------------------------------------- |
+| an agent took the call              | taken        | that agent, if nobody did: first contact  |
+| offered to a desk                   | offered      | as before                                 |
+| the desk accepted                   | accepted     | the desk                                  |
+| the desk joined a three-way call    | undecided    | as before                                 |
+| declined                            | declined     | as before                                 |
+| not answered                        | unanswered   | as before                                 |
+| busy, unreachable, failed, caller gone | failed    | as before                                 |
+
+Responsibility moves only when somebody takes it. Every entry carries the hash of the one before
+it in its case, so a change or a gap shows (:func:`verify`). An entry is itself by its ``key``
+(``taken:<leg>``, ``offered:<hand-over>``, ``outcome:<hand-over>``): the same facts seen again
+append nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import orjson
+
+from telephony.cel import Fact
+from telephony.leg_model import Leg
+
+Event = Literal["taken", "offered", "accepted", "undecided", "declined", "unanswered", "failed"]
+HandoverState = str
+
+OUTCOMES: Mapping[str, Event] = {
+    "declined": "declined",
+    "unanswered": "unanswered",
+    "busy": "failed",
+    "unreachable": "failed",
+    "failed": "failed",
+    "caller_gone": "failed",
+}
+"""Outcome of a hand-over that was not accepted -> entry of the ledger."""
+
+GENESIS = "0" * 64
+"""What stands as the hash before the first entry of a case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the ledger of a case; ``at`` in microseconds since 1970."""
+
+    case: str
+    number: int
+    key: str
+    at: int
+    event: str
+    by: str | None
+    to: str | None
+    responsible: str | None
+    leg: str | None
+    handover: str | None
+    detail: str | None
+    previous: str
+    hash: str = ""
+
+    def computed_hash(self) -> str:
+        """SHA-256 over all other fields, as lower-case hexadecimal."""
+        fields = [
+            *(self.case, self.number, self.key, self.at, self.event, self.by, self.to),
+            *(self.responsible, self.leg, self.handover, self.detail, self.previous),
+        ]
+        return hashlib.sha256(orjson.dumps(fields)).hexdigest()
+
+
+@dataclass(slots=True)
+class Handover:
+    """A case offered to another side. Times in microseconds since 1970; None is unknown."""
+
+    id: str
+    case: str
+    first_at: int
+    desk: str | None = None
+    by: str | None = None
+    kind: str | None = None
+    reason: str | None = None
+    caller: str | None = None
+    state: HandoverState = "offered"
+    offered: int | None = None
+    decided: int | None = None
+    leg: str | None = None
+    route: int = 1
+    cause: int | None = None
+    returned_to: str | None = None
+    returned: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A place where the ledger is not as it was written."""
+
+    case: str
+    number: int
+    reason: str
+
+
+def first_contact(legs: Sequence[Leg], case: str) -> tuple[Leg, int] | None:
+    """Who took the call first, where the dialplan did not note it: the first answered leg in a
+    bridge with the citizen, and since when (microseconds)."""
+    by_key = {leg.uniqueid: leg for leg in legs}
+    met = [
+        (part.start, other)
+        for leg in legs
+        if leg.role == "citizen" and leg.case == case
+        for part in leg.segments
+        for other in part.others
+        if by_key[other].role != "citizen" and by_key[other].answered is not None
+    ]
+    if not met:
+        return None
+    since, other = min(met)
+    return by_key[other], since
+
+
+def handovers(facts: Iterable[Fact]) -> dict[str, Handover]:
+    """The hand-overs that these facts tell of; the first outcome of each counts."""
+    found: dict[str, Handover] = {}
+    for fact in sorted(facts, key=lambda one: one.at):
+        name, values = fact.values.get("id", ""), fact.values
+        if not name or fact.kind not in ("OFFERED", "ROUTE", "ACCEPTED", "ENDED", "RETURNED"):
+            continue
+        case = values.get("case") or name.rpartition("-h")[0]
+        one = found.setdefault(name, Handover(name, case, fact.at))
+        one.desk = one.desk or values.get("desk") or None
+        if fact.kind == "OFFERED":
+            if one.offered is None:
+                one.offered = fact.at
+            one.by, one.kind = values.get("by") or None, values.get("kind") or None
+            one.reason, one.caller = values.get("reason") or None, values.get("caller") or None
+        elif fact.kind == "ROUTE":
+            one.route = _number(values.get("route")) or one.route
+        elif fact.kind == "RETURNED":
+            one.returned_to, one.returned = values.get("to") or None, fact.at
+        elif one.decided is None:
+            one.decided = fact.at
+            one.leg = values.get("leg") or None
+            one.cause = _number(values.get("cause"))
+            accepted = fact.kind == "ACCEPTED"
+            one.state = "accepted" if accepted else values.get("outcome") or "failed"
+    return found
+
+
+def new_entries(case: str, existing: Sequence[Entry], facts: Iterable[Fact]) -> list[Entry]:
+    """Entries that these facts add to the ledger of a case; none when all are in it already.
+
+    ``existing``: the ledger so far, in its order. ``facts``: of this case, in any order.
+    """
+    facts = sorted((one for one in facts if one.values.get("case") == case), key=lambda f: f.at)
+    kinds = {one.handover: one.detail for one in existing if one.event == "offered"}
+    kinds |= {
+        one.values.get("id"): one.values.get("kind") for one in facts if one.kind == "OFFERED"
+    }
+    known = {one.key for one in existing}
+    last = existing[-1] if existing else None
+    added: list[Entry] = []
+    for fact in facts:
+        entry = _entry(case, fact, kinds, last)
+        if entry is None or entry.key in known:
+            continue
+        entry = replace(entry, hash=entry.computed_hash())
+        known.add(entry.key)
+        added.append(entry)
+        last = entry
+    return added
+
+
+def _entry(
+    case: str, fact: Fact, kinds: Mapping[str | None, str | None], last: Entry | None
+) -> Entry | None:
+    values = fact.values
+    name, desk = values.get("id") or None, values.get("desk") or None
+    responsible = last.responsible if last is not None else None
+    by, to, leg, detail = values.get("by") or None, desk, values.get("leg") or None, None
+    event: Event
+    match fact.kind:
+        case "TAKEN":
+            event, by, to = "taken", values.get("agent") or None, None
+            key, responsible = f"taken:{leg or fact.uniqueid}", responsible or by
+            detail = values.get("detail") or None
+        case "OFFERED":
+            event, key, detail = "offered", f"offered:{name}", values.get("kind") or None
+        case "ACCEPTED" if kinds.get(name) == "three-way":
+            event, key, detail = "undecided", f"outcome:{name}", "joined a three-way call"
+        case "ACCEPTED":
+            event, key, responsible = "accepted", f"outcome:{name}", desk or responsible
+        case "ENDED":
+            outcome = values.get("outcome", "failed")
+            event, key = OUTCOMES.get(outcome, "failed"), f"outcome:{name}"
+            cause = values.get("cause")
+            detail = f"{outcome}, cause {cause}" if cause else outcome
+        case _:
+            return None
+    if name is None and fact.kind != "TAKEN":
+        return None
+    number = last.number + 1 if last is not None else 1
+    previous = last.hash if last is not None else GENESIS
+    return Entry(
+        case, number, key, fact.at, event, by, to, responsible, leg, name, detail, previous
+    )
+
+
+def case_state(entries: Sequence[Entry]) -> str:
+    """``open``: nobody took it; ``taken``: the first contact has it; ``handed_over``."""
+    if any(one.event == "accepted" for one in entries):
+        return "handed_over"
+    return "taken" if any(one.event == "taken" for one in entries) else "open"
+
+
+def verify(entries: Iterable[Entry], heads: Mapping[str, tuple[int, str]]) -> Iterator[Problem]:
+    """Every entry that was changed, and every gap.
+
+    ``entries``: case by case, each in its order. ``heads``: how many entries each case had when
+    it was last written and the hash of the last, which shows entries missing at the end.
+    """
+    case, number, previous = "", 0, GENESIS
+    ends: dict[str, tuple[int, str]] = {}
+    for entry in entries:
+        if entry.case != case:
+            case, number, previous = entry.case, 0, GENESIS
+        number += 1
+        if entry.number != number:
+            yield Problem(case, number, f"missing: entry {entry.number} follows")
+            number = entry.number
+        elif entry.previous != previous:
+            yield Problem(case, number, "does not follow from the entry before it")
+        if entry.computed_hash() != entry.hash:
+            yield Problem(case, number, "was changed after it was written")
+        previous = entry.hash
+        ends[case] = (number, entry.hash)
+    for name, (count, head) in heads.items():
+        found, found_head = ends.get(name, (0, GENESIS))
+        if found < count:
+            yield Problem(name, found + 1, f"missing: the case had {count} entries")
+        elif found > count:
+            yield Problem(name, count + 1, "was not written by this service")
+        elif found_head != head:
+            yield Problem(name, found, "is not the entry that was written last")
+
+
+def _number(text: str | None) -> int | None:
+    short = text is not None and text.isascii() and text.isdigit() and len(text) <= 4
+    return int(text or 0) if short else None

@@ -58,12 +58,17 @@ class DialplanError(HotlineError):
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A phone that registers at a stand-alone PBX."""
+    """A phone of a stand-alone PBX.
+
+    Without a password it is known by its name alone; with a ``contact`` (a SIP URI) it is reached
+    there and need not register.
+    """
 
     id: str
     password: str
     context: str
     callerid: str = ""
+    contact: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ DialString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9
 KeyCode = Annotated[str, StringConstraints(pattern=r"^[*#][0-9*#]{1,4}$")]
 # One line, without what would start a comment, a variable or an argument in a dialplan.
 Name = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00;,|\"<>${}\[\]\\]{1,60}$")]
+OptionalName = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00;,|\"<>${}\[\]\\]{0,60}$")]
 
 
 class Section(BaseModel):
@@ -109,7 +110,7 @@ class Desk(Section):
 
     id: Id
     name: Name
-    department: Name = ""
+    department: OptionalName = ""
     dial: DialString
     dial_backup: DialString | None = Field(
         None, description="second route, tried when the first is down"
@@ -127,8 +128,8 @@ class Agent(Section):
     """An agent of the line, by the extension of their phone."""
 
     id: Extension
-    name: Name = ""
-    department: Name = ""
+    name: OptionalName = ""
+    department: OptionalName = ""
     interface: DialString | None = Field(None, description="default: PJSIP/<id>")
     password: SecretStr | None = Field(
         None, description="SIP password, only where our dialplan defines the phone"

@@ -1,0 +1,1 @@
+"""The figures, each beside its peers in the same run; `make bench` prints them all."""

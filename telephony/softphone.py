@@ -100,6 +100,8 @@ class Softphone(VoIPPhone):
         self.ring_timeout_s = ring_timeout_s
         self.messages_waiting: bool | None = None
         """What the PBX last said about voicemail (MWI); None as long as it has said nothing."""
+        self.last_ended: SoftCall | None = None
+        """The call that ended last."""
         self._sip_port = sip_port
         self._rtp_ports = rtp_ports
         self._lock = threading.RLock()
@@ -267,7 +269,7 @@ class Softphone(VoIPPhone):
 
     def call_ended(self, call: CallSignalling) -> None:
         """A call is over."""
-        self._by_call_id.pop(call.dialog.call_id, None)
+        self.last_ended = self._by_call_id.pop(call.dialog.call_id, self.last_ended)
 
     def _cancel_received(self, cancel: SipMessage, transaction: ServerTransaction) -> None:
         invite = self.sip.invite_to_cancel(cancel)

@@ -158,6 +158,11 @@ class SoftCall(CallSound, CallSignalling):
                 told = f"{response.code} {response.reason}" if response else "nothing"
                 raise CallStateError(f"the PBX answered {told} to the wish to hold the call")
 
+    @property
+    def held(self) -> bool:
+        """We have put the other side on hold."""
+        return self._held_by_us
+
     def _ringing_here(self) -> ServerTransaction:
         if self.state is not CallState.RINGING or self._incoming is None:
             raise CallStateError(f"the call with {self.remote_number} is not ringing here")

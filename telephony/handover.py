@@ -26,6 +26,10 @@ OFFER_LIMIT_S = 2.0
 """How long the dialplan may take to say that it has begun; it takes a few milliseconds."""
 
 
+EVENTS = frozenset({"UserEvent", "Reload"})
+"""All events that key presses need: what the AMI link must let through."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handover:
     """A hand-over that has begun: ``call`` (the citizen's uniqueid) is offered to ``desk``.
@@ -64,7 +68,10 @@ class Offers:
         self._calls = calls
         self._settings = settings
         self._waiting: dict[str, asyncio.Future[Handover]] = {}
-        self._stop_listening = pbx.client.add_event_listener(self._on_event, {"UserEvent"})
+        # What the PBX was seen to have; forgotten when it reloads its dialplan or the link drops.
+        self._there: set[tuple[str, str]] = set()
+        self._stop_listening = pbx.client.add_event_listener(self._on_event, EVENTS)
+        pbx.client.on_down(self._there.clear)
 
     def close(self) -> None:
         """Stop listening."""
@@ -78,10 +85,13 @@ class Offers:
         """
         if self._settings.agent(desk_id) is None:
             self._settings.desk(desk_id)
+        if (context, desk_id) in self._there:
+            return
         if not await self.pbx.extension_exists(context, desk_id):
             raise DeskNotFound(
                 f"the PBX has no extension {desk_id} in {context}; load our dialplan there again"
             )
+        self._there.add((context, desk_id))
 
     def press(self, call_id: str, desk_id: str, agent: str | None) -> Pressed:
         """Check that this call can be handed over now.
@@ -132,6 +142,8 @@ class Offers:
             ) from None
 
     def _on_event(self, event: Event) -> None:
+        if event.name == "Reload":
+            self._there.clear()
         if event.get("UserEvent") != "Hotline" or event.get("Kind") != "HOTLINE_OFFERED":
             return
         fact = dict(parse_qsl(str(event.get("Facts") or "")))

@@ -13,8 +13,10 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import orjson
@@ -25,6 +27,7 @@ from telephony.commands.output import clear_errors, print_table, stderr, stdout
 from telephony.demo_scenes import SCENES, SceneFailed, sign
 from telephony.demo_stage import Stage
 from telephony.errors import HotlineError
+from telephony.settings import TIME_ZONE
 
 LEG_COLUMNS = ("started", "role", "party", "department", "ring", "talk", "cause", "state", "case")
 
@@ -138,11 +141,17 @@ def _leg_row(leg: dict[str, Any]) -> dict[str, Any]:
 
     return {
         **leg,
-        "started": (leg["started_at"] or "")[11:19],
+        "started": _shanghai_time(leg["started_at"]),
         "ring": seconds("ring_s"),
         "talk": seconds("talk_s"),
         "cause": leg["cause_text"] or leg["cause"],
     }
+
+
+def _shanghai_time(moment: str | None) -> str | None:
+    if moment is None:
+        return None
+    return datetime.fromisoformat(moment).astimezone(ZoneInfo(TIME_ZONE)).strftime("%H:%M:%S")
 
 
 def _explain(stage: Stage) -> None:

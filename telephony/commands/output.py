@@ -14,7 +14,9 @@ from rich.table import Table
 
 from telephony.errors import HotlineError, SettingsError
 
-stdout = Console(highlight=False)
+# A pipe or a log has no width of its own; 80 columns would cut every time and number.
+WIDTH_WITHOUT_TERMINAL = 140
+stdout = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
 stderr = Console(stderr=True, highlight=False)
 
 

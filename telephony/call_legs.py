@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 
@@ -63,6 +64,24 @@ class GatheredCall:
         return legs_of_call(rows, pbx, directory, frozenset(self.lost))
 
 
+@dataclass(slots=True)
+class Run:
+    """The channels of one run of Asterisk, as far as seen: epochs and counters of uniqueids."""
+
+    first_epoch: int
+    first_counter: int
+    last_epoch: int
+    last_counter: int
+    before: int = 0  # the run before had a channel with this epoch
+
+    def take(self, epoch: int, counter: int) -> None:
+        """Another channel of this run."""
+        self.first_epoch = min(self.first_epoch, epoch)
+        self.first_counter = min(self.first_counter, counter)
+        self.last_epoch = max(self.last_epoch, epoch)
+        self.last_counter = max(self.last_counter, counter)
+
+
 class LegBuilder:
     """Gathers rows into calls; memory is bounded by the calls that are open.
 
@@ -75,8 +94,7 @@ class LegBuilder:
         self._index: dict[str, GatheredCall] = {}
         self._changed: dict[GatheredCall, None] = {}
         self._over: deque[tuple[int, GatheredCall]] = deque()
-        self._latest: dict[str, tuple[int, int]] = {}  # PBX run -> epoch and counter of a channel
-        self._restarted: dict[str, int] = {}  # PBX -> epoch of its last restart
+        self._runs: dict[str, Run] = {}  # PBX -> its run since the last restart
         self._shared: set[str] = set()  # uniqueids of two PBXs without a system name
 
     def __contains__(self, key: str) -> bool:
@@ -92,6 +110,7 @@ class LegBuilder:
             if call is None:
                 call = GatheredCall()
             self._join(call, uniqueid)
+        if uniqueid not in call.open and uniqueid not in call.closed:
             call.open.add(uniqueid)
         elif call.lost and uniqueid in call.lost:
             self._not_lost(row)
@@ -216,22 +235,27 @@ class LegBuilder:
 
     def _watch_restart(self, uniqueid: str) -> None:
         parts = _UNIQUEID.fullmatch(uniqueid)
-        if parts is None:
+        if parts is None or (parts[1] or "") in self._shared:
             return
         system, epoch, counter = parts[1] or "", int(parts[2]), int(parts[3])
-        latest = self._latest.get(system)
-        if latest is None or counter > latest[1]:
-            if latest is None or epoch >= latest[0]:
-                self._latest[system] = (epoch, counter)
-        elif epoch > latest[0] + 1:
-            self._latest[system] = (epoch, counter)
-            if system not in self._shared:
-                self._restart(system, epoch)
+        run = self._runs.get(system)
+        if run is None:
+            self._runs[system] = Run(epoch, counter, epoch, counter)
+        elif epoch > run.last_epoch + 1 and counter <= run.last_counter:
+            self._runs[system] = Run(epoch, counter, epoch, counter, before=run.last_epoch)
+            self._cut_off(system, run.last_epoch)
+        elif epoch <= run.before or (
+            epoch < run.first_epoch - 1 and counter >= run.first_counter
+        ):  # a late row of the run before
+            run.before = max(run.before, epoch)
+            self._cut_off(system, epoch)
+        else:
+            run.take(epoch, counter)
 
-    def _restart(self, system: str, epoch: int) -> None:
-        self._restarted[system] = epoch
+    def _cut_off(self, system: str, epoch: int) -> None:
+        """What was made until then and has no end was cut off."""
         for call in dict.fromkeys(self._index.values()):
-            gone = {one for one in call.open - call.lost if _made_before(one, system, epoch)}
+            gone = {one for one in call.open - call.lost if _made_by(one, system, epoch)}
             if gone:
                 call.lost |= gone
                 self._changed[call] = None
@@ -241,7 +265,8 @@ class LegBuilder:
     def _not_lost(self, row: CelRow) -> None:
         """A channel that should be gone is alive, unless its row is a late one."""
         system = _system(row.uniqueid)
-        if row.at < (self._restarted.get(system, 0) + 1) * 1_000_000:
+        run = self._runs.get(system)
+        if run is None or row.at < (run.first_epoch + 1) * 1_000_000:
             return
         self._shared.add(system)
         for call in dict.fromkeys(self._index.values()):
@@ -267,9 +292,9 @@ def _system(uniqueid: str) -> str:
     return "" if parts is None else parts[1] or ""
 
 
-def _made_before(uniqueid: str, system: str, epoch: int) -> bool:
+def _made_by(uniqueid: str, system: str, epoch: int) -> bool:
     parts = _UNIQUEID.fullmatch(uniqueid)
-    return parts is not None and (parts[1] or "") == system and int(parts[2]) < epoch
+    return parts is not None and (parts[1] or "") == system and int(parts[2]) <= epoch
 
 
 @lru_cache(maxsize=65536)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from telephony.commands import calls, demo, dialplan, serve, users
+from telephony.commands import calls, demo, dialplan, doctor, serve, users
 
 app = typer.Typer(
     name="hotline",
@@ -17,6 +17,7 @@ app.command()(demo.run)
 app.command()(serve.up)
 app.command()(calls.calls)
 app.command()(calls.transfer)
+app.command()(doctor.doctor)
 app.add_typer(dialplan.app, name="dialplan")
 app.add_typer(users.app, name="users")
 

@@ -1,0 +1,157 @@
+"""Checks of who can take a call: agents signed in, desks that can be reached."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from telephony.doctor_model import NotChecked, Patient, Verdict, ok, warning, wrong
+from telephony.errors import PbxRefused
+from telephony.pbx import Pbx
+from telephony.settings import TIME_ZONE
+
+if TYPE_CHECKING:
+    from telephony.settings import Line
+
+QUEUE = "hotline"
+HOURS_FAMILY = "hotline-hours"
+FRIDAY = 5
+UNAVAILABLE = {"4", "5"}
+"""Device states of a queue member that cannot be rung: invalid, unavailable."""
+
+
+def is_open(line: Line, special: str | None, now: datetime) -> bool:
+    """Whether the line is open at this moment, as the dialplan decides it.
+
+    ``special`` is what AstDB holds for the day: ``closed``, ``HHMM-HHMM``, or None.
+    """
+    if special == "closed":
+        return False
+    opens, closes = line.opens, line.closes
+    if special:
+        first, _, last = special.partition("-")
+        if not (first.isdecimal() and last.isdecimal()):
+            raise NotChecked(f"AstDB {HOURS_FAMILY}/{now:%Y%m%d} holds {special!r}, no hours")
+        return int(first) <= int(now.strftime("%H%M")) < int(last)
+    return now.isoweekday() <= FRIDAY and opens <= _minute(now) < closes
+
+
+def _minute(now: datetime) -> time:
+    return time(now.hour, now.minute)
+
+
+async def check_agents(patient: Patient) -> Verdict:
+    """Somebody is signed in while the line is open."""
+    events = await patient.link.list_action("QueueStatus", {"Queue": QUEUE})
+    if not any(event.name == "QueueParams" for event in events):
+        return wrong(
+            f"the PBX has no queue {QUEUE}",
+            "include hotline/queues.conf, then `queue reload all`",
+            "Every caller is asked for a message, at any hour.",
+        )
+    members = [event for event in events if event.name == "QueueMember"]
+    away = [event for event in members if event.get("Status") in UNAVAILABLE]
+    paused = [event for event in members if event.get("Paused") == "1"]
+    ready = len([one for one in members if one not in away and one not in paused])
+    found = f"{len(members)} signed in, {ready} can be rung"
+    if members:
+        found += f" ({len(paused)} on a break, {len(away)} with a phone that is away)"
+    if ready:
+        return ok(found)
+    now = datetime.now(ZoneInfo(TIME_ZONE))
+    patient.must_be_allowed("DBGet", "system")
+    special = await Pbx(patient.link, patient.settings).db_get(HOURS_FAMILY, f"{now:%Y%m%d}")
+    if not is_open(patient.settings.line, special, now):
+        return ok(f"{found}; the line is closed now")
+    code = patient.settings.sign_in_code
+    if len(paused) > len(away):
+        return warning(f"{found}; the line is open", "an agent ends the break")
+    return warning(
+        f"{found}; the line is open",
+        f"an agent signs in with {code} on a phone that is registered",
+        "Callers are asked for a message although the line is open.",
+    )
+
+
+def devices(dial: str) -> list[tuple[str, str]]:
+    """Technology and device of each part of a dial string; of PJSIP, the endpoint's name."""
+    found = []
+    for part in dial.split("&"):
+        technology, _, rest = part.partition("/")
+        if technology.upper() == "PJSIP":
+            rest = rest.partition("/")[0].rpartition("@")[2]
+        found.append((technology, rest))
+    return found
+
+
+async def check_desks(patient: Patient) -> Verdict:
+    """Each desk has a route over which it can be called."""
+    states = await _endpoints(patient)
+    unknown, away, untold = [], [], []
+    for desk in patient.settings.desks:
+        routes = [desk.dial] + ([desk.dial_backup] if desk.dial_backup else [])
+        told = [await _reach(patient, route, states) for route in routes]
+        if "reachable" in told:
+            continue
+        if "untold" in told:
+            untold.append(desk.id)
+        elif "away" in told:
+            away.append(desk.id)
+        else:
+            unknown.append(f"{desk.id} ({' and '.join(routes)})")
+    if unknown:
+        return wrong(
+            f"the PBX knows no device for desk {', '.join(unknown)}",
+            "correct dial in the settings, or define the endpoint in the PBX's pjsip.conf",
+        )
+    if away:
+        return warning(
+            f"cannot be reached now: desk {', '.join(away)}",
+            "register the phone, or look at the trunk (`pjsip show contacts` on the PBX)",
+        )
+    if untold:
+        return warning(
+            f"the PBX does not tell whether these can be reached: desk {', '.join(untold)}",
+            "load func_devstate on the PBX, or make a test call",
+        )
+    return ok(f"all {len(patient.settings.desks)} desks can be reached")
+
+
+async def _endpoints(patient: Patient) -> dict[str, str]:
+    """The SIP endpoints of the PBX and their states."""
+    patient.must_be_allowed("PJSIPShowEndpoints", "system")
+    try:
+        events = await patient.link.list_action("PJSIPShowEndpoints")
+    except PbxRefused as error:
+        if "No endpoints" in error.detail:
+            return {}
+        raise
+    return {
+        event["ObjectName"]: event.get("DeviceState")
+        for event in events
+        if event.name == "EndpointList"
+    }
+
+
+async def _reach(patient: Patient, dial: str, endpoints: dict[str, str]) -> str:
+    """The best of a route's devices: reachable, untold, away or unknown."""
+    found = set()
+    for technology, device in devices(dial):
+        if technology.upper() == "PJSIP":
+            state = endpoints.get(device)
+            found.add(_told(state) if state is not None else "unknown")
+        else:
+            found.add(_told(await patient.value(f"DEVICE_STATE({technology}/{device})")))
+    return next(told for told in ("reachable", "untold", "away", "unknown") if told in found)
+
+
+def _told(state: str) -> str:
+    match state.upper().replace("_", " "):
+        case "UNAVAILABLE":
+            return "away"
+        case "INVALID":
+            return "unknown"
+        case "" | "UNKNOWN":
+            return "untold"
+    return "reachable"

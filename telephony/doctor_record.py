@@ -1,0 +1,329 @@
+"""Checks of the record: CEL switched on, its file there and growing, disk, database."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from alembic.config import Config as AlembicConfig
+from alembic.script import ScriptDirectory
+from sqlalchemy import select, text
+from sqlmodel import col
+
+from telephony.cel import Clock
+from telephony.cel_tail import identity
+from telephony.database import MIGRATIONS, Database
+from telephony.dialplan import CEL_FIELDS
+from telephony.doctor_model import (
+    NotChecked,
+    Patient,
+    Verdict,
+    is_true,
+    ok,
+    setting,
+    warning,
+    wrong,
+)
+from telephony.models import CelPosition
+
+CEL_EVENTS = frozenset(
+    (
+        *("CHAN_START", "CHAN_END", "ANSWER", "HANGUP", "APP_START", "BRIDGE_ENTER"),
+        *("BRIDGE_EXIT", "BLINDTRANSFER", "ATTENDEDTRANSFER", "USER_DEFINED", "LINKEDID_END"),
+        *("PICKUP", "FORWARD", "LOCAL_OPTIMIZE"),
+    )
+)
+"""What legs are made of."""
+SLOW_BACK_ENDS = ("cel_sqlite3_custom",)
+
+TEST_DIAL = "Local/s@hotline-third-idle/n"
+"""A context of ours that hangs up at once: a channel that rings nowhere and meets nobody."""
+TEST_LIMIT_S = 2.0
+LOOK_EVERY_S = 0.05
+TAIL_BYTES = 65536
+
+FREE_WARNING, FREE_WRONG = 2 * 2**30, 200 * 2**20
+LAG_WARNING_BYTES, LAG_WARNING_S = 1_000_000, 60.0
+DATABASE_LIMIT_S = 3.0
+
+RENDER_CEL = "include hotline/cel.conf and hotline/cel_custom.conf, then restart the PBX"
+
+
+async def check_cel(patient: Patient) -> Verdict:
+    """CEL is on for all events, and written in our columns to the file of the settings."""
+    main = await patient.config("cel.conf")
+    if main is None or not is_true(setting(main, "general", "enable")):
+        return wrong("cel.conf does not say enable = yes", RENDER_CEL)
+    events = {part.strip().upper() for part in setting(main, "general", "events").split(",")}
+    missing = sorted(CEL_EVENTS - events)
+    if "ALL" not in events and missing:
+        return wrong(
+            f"cel.conf leaves out {', '.join(missing)}",
+            RENDER_CEL,
+            "Legs without these events show wrong times, or nobody to talk with.",
+        )
+    if setting(main, "general", "apps").lower() != "all":
+        found = "cel.conf does not say apps = all, so a message left is not told from a talk"
+        return warning(found, RENDER_CEL)
+    return await _columns(patient)
+
+
+async def _columns(patient: Patient) -> Verdict:
+    file = patient.settings.pbx.cel_file
+    custom = await patient.config("cel_custom.conf")
+    mappings = dict((custom or {}).get("mappings", []))
+    if file is None or file.name not in mappings:
+        named = ", ".join(mappings) or "nothing"
+        return wrong(
+            f"cel_custom.conf writes {named}, not {file.name if file else '?'}", RENDER_CEL
+        )
+    ours = ",".join(f"${{CSV_QUOTE({value})}}" for value in CEL_FIELDS.values())
+    if re.sub(r"\s", "", mappings[file.name]) != ours:
+        return wrong(
+            f"cel_custom.conf gives {file.name} other columns than ours",
+            RENDER_CEL,
+            "Rows are read as if they said something else, or not at all.",
+        )
+    return ok(f"on for all events, written to {file.name} in our columns")
+
+
+async def check_cel_back_end(patient: Patient) -> Verdict:
+    """No back end that holds calls up while it stores a row."""
+    loaded = await patient.loaded(SLOW_BACK_ENDS)
+    slow = [name for name, there in loaded.items() if there]
+    if slow:
+        return wrong(
+            f"{', '.join(slow)} is loaded: every channel waits for its insert",
+            f"`noload = {slow[0]}.so` in modules.conf, then restart; the CSV file is what we read",
+            "Set-up of a call takes 16 ms at 10 calls/s, but 4.8 s at 50/s (4 ms without it).",
+        )
+    return ok("CSV only; the sqlite back end, which holds calls up, is not loaded")
+
+
+async def check_cel_file(patient: Patient) -> Verdict:
+    """The CEL file is there, can be read, and grows with the calls."""
+    file = patient.settings.pbx.cel_file
+    if file is None:
+        return wrong("pbx.cel_file is not set", "set HOTLINE_PBX__CEL_FILE to the PBX's CEL file")
+    if not file.parent.is_dir():
+        return wrong(
+            f"the folder {file.parent} does not exist",
+            "make it, owned by the user that Asterisk runs as: rows vanish silently without it",
+        )
+    if file.exists() and not os.access(file, os.R_OK):
+        return wrong(
+            f"{file} cannot be read by {_user()}",
+            "put the service's user into the PBX's group, or give the file's folder an ACL",
+        )
+    if patient.client is None:
+        if not file.exists():
+            return wrong(f"{file} does not exist", "set pbx.cel_file to where the PBX writes CEL")
+        return warning(f"{_last(file)}; not checked whether it grows: no link", "see the line ami")
+    if patient.test_call:
+        return await _prove(patient, file)
+    return await _compare(patient, file)
+
+
+def _user() -> str:
+    return f"user {os.geteuid()}"
+
+
+async def _compare(patient: Patient, file: Path) -> Verdict:
+    """Rows as new as the PBX's newest call prove that it writes."""
+    patient.must_be_allowed("CoreStatus", "reporting")
+    status = await patient.link.action("CoreStatus")
+    zone = await patient.value("STRFTIME(${EPOCH},,%z)")
+    began = datetime.strptime(
+        f"{status['CoreStartupDate']} {status['CoreStartupTime']} {zone}", "%Y-%m-%d %H:%M:%S %z"
+    ).timestamp()
+    channels = await patient.link.list_action("CoreShowChannels")
+    born = [
+        int(found[1])
+        for one in channels
+        if (found := re.search(r"(\d+)\.\d+$", one.get("Uniqueid")))
+    ]
+    calls = int(status.get("CoreProcessedCalls", "0"))
+    newest = max(born, default=began if calls else 0.0)
+    last = await asyncio.to_thread(last_row_at, file)
+    if newest and (last is None or last < newest - 1):
+        return wrong(
+            f"{_last(file)}, but the PBX has had calls since",
+            "look for a full disk, a folder of another user, or another path in cel_custom.conf",
+        )
+    if last is None:
+        return warning(
+            f"no row in {file} yet, and no call since the PBX started",
+            "`hotline doctor --test-call` proves that rows arrive, with a call that no phone hears",
+        )
+    if not newest:
+        return ok(
+            f"{_last(file)}; no call since the PBX started (--test-call proves that it grows)"
+        )
+    return ok(f"{_last(file)}, as new as the calls on the PBX")
+
+
+async def _prove(patient: Patient, file: Path) -> Verdict:
+    """Make a call of a channel with itself, and wait for its row."""
+    patient.must_be_allowed("Originate", "originate")
+    mark = f"hotline-doctor-{secrets.token_hex(4)}"
+    size = _size(file)
+    await patient.link.action(
+        "Originate",
+        {
+            "Channel": TEST_DIAL,
+            "Application": "NoOp",
+            "Account": mark,
+            "Timeout": round(TEST_LIMIT_S * 1000),
+            "Async": "true",
+        },
+    )
+    deadline = time.monotonic() + TEST_LIMIT_S
+    while time.monotonic() < deadline:
+        # The file tells nobody that it grew.
+        if mark in _text_from(file, size):
+            return ok(f"{file} grew with a test call ({mark})")
+        await asyncio.sleep(LOOK_EVERY_S)
+    return wrong(
+        f"{file} did not grow within {TEST_LIMIT_S:g} s of a test call ({mark})",
+        "look for a full disk, a folder of another user, or another path in cel_custom.conf",
+    )
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _text_from(file: Path, offset: int) -> str:
+    if not file.exists():
+        return ""
+    with file.open("rb") as rows:
+        rows.seek(offset)
+        return rows.read().decode(errors="replace")
+
+
+def last_row_at(file: Path) -> float | None:
+    """When the last whole row was written (seconds since 1970); None when there is none."""
+    if not file.exists():
+        return None
+    tail = _text_from(file, max(_size(file) - TAIL_BYTES, 0))
+    lines = tail[: tail.rfind("\n") + 1].splitlines()
+    if not lines:
+        return None
+    fields = next(csv.reader(lines[-1:]))
+    try:
+        return Clock()(fields[1]) / 1e6
+    except (IndexError, ValueError):
+        raise NotChecked(f"the last row of {file} cannot be read: {lines[-1][:80]!r}") from None
+
+
+def _last(file: Path) -> str:
+    if not file.exists():
+        return f"{file} does not exist"
+    last = last_row_at(file)
+    if last is None:
+        return f"{file} has no row"
+    return f"last row of {file} {_ago(time.time() - last)}"
+
+
+def _ago(seconds: float) -> str:
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
+
+
+async def check_disk(patient: Patient) -> Verdict:
+    """There is room where CEL, messages and the database grow."""
+    free = {folder: shutil.disk_usage(folder).free for folder in _folders(patient)}
+    if not free:
+        return warning("no folder of this machine is in the settings", "set pbx.cel_file")
+    tightest = min(free, key=lambda folder: free[folder])
+    found = f"{free[tightest] / 2**30:.1f} GB free in {tightest}"
+    todo = "make room, and keep fewer old CEL files (logrotate)"
+    if free[tightest] < FREE_WRONG:
+        return wrong(found, todo)
+    return warning(found, todo) if free[tightest] < FREE_WARNING else ok(found)
+
+
+def _folders(patient: Patient) -> Iterable[Path]:
+    pbx = patient.settings.pbx
+    database = Database.from_settings(patient.settings)
+    named = [pbx.cel_file.parent if pbx.cel_file else None, pbx.spool_dir]
+    if database.is_sqlite and database.url.database:
+        named.append(Path(database.url.database).expanduser().absolute().parent)
+    return [folder for folder in named if folder is not None and folder.is_dir()]
+
+
+async def check_database(patient: Patient) -> Verdict:
+    """The database answers and has the newest tables."""
+    database = Database.from_settings(patient.settings)
+    if not _there(database):
+        file = database.url.database
+        return warning(f"{file} does not exist yet", "start the service once: it makes the tables")
+    try:
+        async with asyncio.timeout(DATABASE_LIMIT_S):
+            await database.check()
+            async with database.reading() as connection:
+                versions = await connection.scalars(text("SELECT version_num FROM alembic_version"))
+                there = set(versions.all())
+    finally:
+        await database.close()
+    newest = set(_scripts().get_heads())
+    if there != newest:
+        return wrong(
+            f"its tables are of version {', '.join(sorted(there)) or 'none'}, "
+            f"this program's of {', '.join(sorted(newest))}",
+            "start the service of this version once: it migrates",
+        )
+    kind = "SQLite" if database.is_sqlite else "PostgreSQL"
+    return ok(f"{kind} answers, tables of version {', '.join(sorted(there))}")
+
+
+def _there(database: Database) -> bool:
+    """Whether there is a database to ask; connecting to a file that is missing would make it."""
+    file = database.url.database
+    return not database.is_sqlite or bool(file and Path(file).expanduser().exists())
+
+
+def _scripts() -> ScriptDirectory:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return ScriptDirectory.from_config(config)
+
+
+async def check_recorder(patient: Patient) -> Verdict:
+    """What the PBX wrote is in the database."""
+    file = patient.settings.pbx.cel_file
+    name = await asyncio.to_thread(identity, file) if file else None
+    if file is None or name is None:
+        raise NotChecked("there is no CEL file with a row", todo="see the line cel-file")
+    database = Database.from_settings(patient.settings)
+    stored = select(CelPosition).where(
+        col(CelPosition.pbx) == patient.settings.pbx.name, col(CelPosition.file) == name
+    )
+    if not _there(database):
+        raise NotChecked("there is no database yet", todo="see the line database")
+    try:
+        async with asyncio.timeout(DATABASE_LIMIT_S), database.reading() as connection:
+            position = (await connection.execute(stored)).first()
+    finally:
+        await database.close()
+    size = _size(file)
+    if position is None:
+        return warning(f"{file} was never read", "start the service: `hotline up`")
+    behind = size - position.offset
+    age = (datetime.now(UTC) - position.seen_at).total_seconds()
+    if behind <= 0:
+        return ok(f"all of {file} is in the database")
+    found = f"{behind} bytes of {file} are not in the database; read last {_ago(age)}"
+    if behind > LAG_WARNING_BYTES or age > LAG_WARNING_S:
+        return warning(found, "start the service, or look at its log and at the database")
+    return ok(found)

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import structlog
 
@@ -222,15 +222,15 @@ class LiveCalls:
                 known_by_id.setdefault(now.variables.get("HANDOVER_ID", ""), dict(now.variables))
         for now in channels:
             running = now.variables.get(HANDOVER, "")
-            # Between the key and the dialplan's first step it has no id yet; its event follows.
-            if now.uniqueid in self._citizens and running in known_by_id:
-                facts = known_by_id[running]
+            # Before the dialplan's first step it has no id yet; the event with the id follows.
+            if now.uniqueid in self._citizens and running.startswith(f"{now.account}-h"):
+                facts = known_by_id.get(running, {})
                 self._citizens[now.uniqueid] = RunningHandover(
                     id=running,
-                    desk=facts["DESK"],
+                    desk=facts.get("DESK", ""),
                     by=facts.get("BY", ""),
                     kind=facts.get("KIND", "three-way"),
-                    reason=facts.get("REASON", ""),
+                    reason=unquote(facts.get("REASON", "")),
                 )
 
     def _apply(self, event: Event) -> None:

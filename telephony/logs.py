@@ -16,8 +16,11 @@ import structlog
 FRAMES = 8
 
 
-def set_up() -> None:
-    """Log to stderr: coloured lines on a terminal, JSON lines elsewhere."""
+def set_up(level: int = logging.INFO) -> None:
+    """Log to stderr: coloured lines on a terminal, JSON lines elsewhere.
+
+    A short command passes ``logging.CRITICAL``: its own error line says what went wrong.
+    """
     terminal = sys.stderr.isatty()
     render = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -27,10 +30,10 @@ def set_up() -> None:
             structlog.processors.format_exc_info,
             render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr)
 
 
 def unexpected(log: Any, event: str, error: BaseException) -> None:

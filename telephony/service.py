@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import structlog
 
+from telephony import handover, live_calls, logs
 from telephony.ami_client import AmiClient
 from telephony.conference import ThreeWays
 from telephony.database import Database
 from telephony.dialplan import targets
 from telephony.errors import DatabaseUnavailable
 from telephony.handover import Offers
-from telephony.live_calls import EVENTS, LiveCalls
+from telephony.live_calls import LiveCalls
 from telephony.metrics import Metrics
 from telephony.pbx import Pbx
+from telephony.recorder import Recorder
 from telephony.transfer import Transfers
 
 if TYPE_CHECKING:
+    from telephony.ami_client import Event
     from telephony.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 CHECK_LIMIT_S = 1.0
-DATABASE_RETRY_S = 2.0
+RETRY_S = 2.0
+LAG_LIMIT_S = 60.0
+"""How far behind the PBX the record may be before the service counts as not ready."""
 
 
 class CallControl:
@@ -33,7 +37,8 @@ class CallControl:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.client = AmiClient.from_settings(settings.pbx, events=EVENTS)
+        events = live_calls.EVENTS | handover.EVENTS
+        self.client = AmiClient.from_settings(settings.pbx, events=events)
         self.pbx = Pbx(self.client, settings)
         self.calls = LiveCalls(self.pbx, settings)
         self._offers = Offers(self.pbx, self.calls, settings)
@@ -66,15 +71,22 @@ class Service(CallControl):
         self.metrics = Metrics(self.client)
         self.metrics.watch("hotline_calls", "Citizens on the line now", self.calls.calls_now)
         self.metrics.watch("hotline_channels", "Channels on the PBX now", self.calls.channels_now)
+        self.recorder: Recorder | None = None
         self._record: asyncio.Task[None] | None = None
+        self._recording = settings.pbx.cel_file is not None
+        if self._recording:
+            self.recorder = Recorder(settings, self.database)
+            self.client.add_event_listener(self._on_news, {"Hangup", "UserEvent"})
 
     async def start(self) -> None:
         """Start all parts; returns at once."""
         await super().start()
+        if not self._recording:
+            log.warning("no legs are recorded: pbx.cel_file is not set")
         self._record = asyncio.create_task(self._keep_record(), name="record")
 
     async def stop(self) -> None:
-        """Stop all parts, the record last, so that it has what was told until now."""
+        """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
         await super().stop()
         if self._record is not None:
             self._record.cancel()
@@ -83,15 +95,12 @@ class Service(CallControl):
 
     async def not_ready(self) -> list[str]:
         """The parts that do not work at this moment; empty when all do."""
-        parts: dict[str, Callable[[], Awaitable[bool]]] = {
-            "pbx": self._pbx_ready,
-            "database": self._database_ready,
+        works = {
+            "pbx": self.client.up and self.calls.ready,
+            "database": await self._database_ready(),
+            "recorder": self._recorder_ready(),
         }
-        works = await asyncio.gather(*(check() for check in parts.values()))
-        return [part for part, well in zip(parts, works, strict=True) if not well]
-
-    async def _pbx_ready(self) -> bool:
-        return self.client.up and self.calls.ready
+        return [part for part, well in works.items() if not well]
 
     async def _database_ready(self) -> bool:
         try:
@@ -101,11 +110,32 @@ class Service(CallControl):
             return False
         return True
 
+    def _recorder_ready(self) -> bool:
+        if not self._recording:
+            return True
+        return self.recorder is not None and self.recorder.lag.seconds < LAG_LIMIT_S
+
+    def _on_news(self, _event: Event) -> None:
+        if self.recorder is not None:
+            self.recorder.poke()
+
     async def _keep_record(self) -> None:
+        await self._prepare_database()
+        while self._recording:
+            try:
+                self.recorder = self.recorder or Recorder(self.settings, self.database)
+                await self.recorder.run()
+            except Exception as error:  # noqa: BLE001 - recording goes on from what is stored
+                logs.unexpected(log, "the recorder failed and starts anew", error)
+                self.recorder = None
+                await asyncio.sleep(RETRY_S)
+
+    async def _prepare_database(self) -> None:
         while True:
             try:
                 await self.database.migrate()
-                break
             except DatabaseUnavailable as error:
                 log.warning("the database cannot be used yet", reason=error.detail)
-                await asyncio.sleep(DATABASE_RETRY_S)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return

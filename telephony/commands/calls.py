@@ -6,6 +6,7 @@ Over AMI directly, so both work when the service is stopped.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -15,12 +16,13 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from telephony import logs
 from telephony.commands.output import clear_errors, print_json, print_table, stdout
 from telephony.live_model import Call
 from telephony.service import CallControl
 from telephony.settings import TIME_ZONE, load_settings
 
-LINK_LIMIT_S = 5.0
+LINK_LIMIT_S = 2.0
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Answer = TypeVar("Answer")
@@ -60,6 +62,7 @@ def _with_control(ask: Callable[[CallControl], Awaitable[Answer]]) -> Answer:
         async with _control() as control:
             return await ask(control)
 
+    logs.set_up(logging.CRITICAL)
     with clear_errors():
         return asyncio.run(run())
 

@@ -210,9 +210,10 @@ class SimulatedPbx:
         self._reply(writer, packet, "Success", Message="Redirect successful")
         if packet["Context"] == "hotline-transfer":
             kind, by, _, _ = channel.variables.get("SHARED(PRESS)", "|||").split("|")
-            channel.variables["SHARED(HANDOVER)"] = f"{channel.account}-h1"
             self.leave_bridge(channel)
-            self.offered(channel, packet["Exten"], by=by, kind=kind)
+            handover = self.offered(channel, packet["Exten"], by=by, kind=kind)
+            ours = {"HANDOVER_ID": handover, "DESK": packet["Exten"], "BY": by, "KIND": kind}
+            channel.variables.update({"SHARED(HANDOVER)": handover, **ours})
 
     def _do_originate(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
         self._reply(writer, packet, "Success", Message="Originate successfully queued")

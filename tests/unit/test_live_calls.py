@@ -241,15 +241,21 @@ async def test_a_hand_over_that_runs_is_known_after_a_rebuild(
         "DESK": "110",
         "BY": "8001",
         "KIND": "one-key",
-        "REASON": "x",
+        "REASON": "%E7%9B%97",
     }
     other.variables = {"SHARED(HANDOVER)": three_way}
     caller = simulated.new("Local/12345@hotline-third")
     caller.variables = {"HANDOVER_ID": three_way, "DESK": "12345", "BY": "8002"}
+    unknown = simulated.citizen("13900000003")
+    unknown.variables = {"SHARED(HANDOVER)": f"{unknown.account}-h1"}
+    pressing = simulated.citizen("13900000004")
+    pressing.variables = {"SHARED(HANDOVER)": "calling"}
     await live.rebuild()
+    assert live.call(unknown.uniqueid).state == "handing-over"
+    assert live.call(pressing.uniqueid).handover is None
     first, second = live.call(citizen.uniqueid), live.call(other.uniqueid)
     assert first.handover is not None
-    assert (first.handover.id, first.handover.desk, first.handover.reason) == (one_key, "110", "x")
+    assert (first.handover.id, first.handover.desk, first.handover.reason) == (one_key, "110", "盗")
     assert second.handover is not None
     assert (second.handover.id, second.handover.desk, second.handover.kind) == (
         three_way,

@@ -140,22 +140,28 @@ def _cases_of(call: CallState) -> dict[str, None]:
 
 
 def _facts_of(case: str, calls: Sequence[CallState], before: Sequence[Entry]) -> list[Fact]:
-    """What was noted about the case; who took it is worked out when nobody noted it."""
+    """What was noted about the case; who took it is worked out when nobody noted it.
+
+    That is done when the call is over, or before, when the case is handed on: by then the note
+    would be there.
+    """
     facts = [fact for call in calls for fact in call.facts if fact.values.get("case") == case]
     noted = any(fact.kind == "TAKEN" for fact in facts)
     if noted or any(entry.event == "taken" for entry in before):
         return facts
-    if not all(call.is_over for call in calls):
-        return facts
-    for call in calls:
-        found = first_contact(call.legs, case)
-        if found is not None:
-            leg, since = found
-            values = {"case": case, "leg": leg.uniqueid, "detail": "worked out from the bridges"}
-            if leg.party:
-                values["agent"] = leg.party
-            facts.append(Fact(since, "TAKEN", values, leg.uniqueid))
-            break
+    over = all(call.is_over for call in calls)
+    handed_on = [fact.at for fact in facts if fact.kind != "CASE"]
+    found = min(
+        (one for call in calls if (one := first_contact(call.legs, case)) is not None),
+        key=lambda one: one[1],
+        default=None,
+    )
+    if found is not None and (over or (handed_on and found[1] <= min(handed_on))):
+        leg, since = found
+        values = {"case": case, "leg": leg.uniqueid, "detail": "worked out from the bridges"}
+        if leg.party:
+            values["agent"] = leg.party
+        facts.append(Fact(since, "TAKEN", values, leg.uniqueid))
     return facts
 
 

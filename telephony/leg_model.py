@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -213,3 +214,9 @@ def iso(micros: int | None) -> str | None:
 def seconds(micros: int) -> float:
     """Seconds with three decimals; never below zero."""
     return round(max(micros, 0) / 1_000_000, 3)
+
+
+def epoch_of(uniqueid: str) -> int:
+    """The second in which the channel was made, from its uniqueid; 0 where it has none."""
+    found = re.search(r"(\d{9,11})\.\d+$", uniqueid)
+    return int(found[1]) if found is not None else 0

@@ -110,9 +110,9 @@ class LegRecord(Record, table=True):
         Index("ix_legs_case_id", "case_id"),
     )
 
-    pbx: str = Field(primary_key=True)
     epoch: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     uniqueid: str = Field(primary_key=True)
+    pbx: str = Field(primary_key=True)
     at: datetime = Field(sa_column=_moment(nullable=False))  # started, or first seen: for sorting
     linkedid: str
     case_id: str | None = None

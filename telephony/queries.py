@@ -20,6 +20,7 @@ from sqlmodel import SQLModel
 
 from telephony.database import Database
 from telephony.errors import CaseNotFound, HotlineError, LegNotFound
+from telephony.leg_model import epoch_of
 from telephony.models import CaseRecord, HandoverRecord, LedgerRecord, LegRecord
 from telephony.numbers import to_e164
 
@@ -94,7 +95,9 @@ async def list_legs(
 
 async def get_leg(database: Database, uniqueid: str, *, pbx: str | None = None) -> Row:
     """The leg with this key; raises :class:`LegNotFound`."""
-    query = select(*_LEGS).where(_col(LegRecord, "uniqueid") == uniqueid)
+    query = select(*_LEGS).where(
+        _col(LegRecord, "epoch") == epoch_of(uniqueid), _col(LegRecord, "uniqueid") == uniqueid
+    )
     if pbx is not None:
         query = query.where(_col(LegRecord, "pbx") == pbx)
     rows = await _all(database, query.limit(1))

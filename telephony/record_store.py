@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +15,7 @@ from telephony.case_store import CallState, CaseStore, parts, table, upsert, whe
 from telephony.cel import CelRow
 from telephony.cel_tail import Batch, StoredRow
 from telephony.database import Database
-from telephony.leg_model import Leg, moment
+from telephony.leg_model import Leg, epoch_of, moment
 from telephony.leg_rules import CASE
 from telephony.models import BrokenRow, CelPosition, CelRecord, LegRecord
 from telephony.numbers import to_e164
@@ -70,8 +69,26 @@ class RecordStore:
                     for row in await connection.execute(self._rows_of(part)):
                         lines[row.at, row.seq, row.digest] = row.line
                         found |= {row.uniqueid, row.linkedid, row.case_id or row.uniqueid}
+                found |= await self._heard_by(connection, found)
                 wanted = found - asked
         return [lines[key] for key in sorted(lines)]
+
+    async def _heard_by(self, connection: AsyncConnection, uniqueids: Iterable[str]) -> set[str]:
+        """Legs that these legs talk with: nothing but a bridge may tie their calls together."""
+        found: set[str] = set()
+        for part in parts(sorted(uniqueids)):
+            query = select(LEGS.c.segments).where(self._are(part))
+            for segments in (await connection.execute(query)).scalars():
+                found.update(other for segment in segments for other in segment["with"])
+        return found
+
+    def _are(self, uniqueids: Sequence[str]) -> Any:
+        """Legs with these uniqueids, in the form that the primary key can answer."""
+        return and_(
+            LEGS.c.epoch.in_({epoch_of(one) for one in uniqueids}),
+            LEGS.c.uniqueid.in_(uniqueids),
+            LEGS.c.pbx == self.pbx,
+        )
 
     def _rows_of(self, keys: Sequence[str]) -> Any:
         columns = ROWS.c
@@ -144,9 +161,7 @@ class RecordStore:
             if one != leg.uniqueid
         ]
         for part in parts(folded):
-            await connection.execute(
-                delete(LEGS).where(LEGS.c.pbx == self.pbx, LEGS.c.uniqueid.in_(part))
-            )
+            await connection.execute(delete(LEGS).where(self._are(part)))
 
     def _e164(self, number: str | None) -> str | None:
         return to_e164(number, self.database.area_code, self.database.country_code)
@@ -200,9 +215,3 @@ def _raw(pbx: str, stored: StoredRow) -> dict[str, Any]:
 def case_of(row: CelRow) -> str | None:
     """The case that a row names by its account code."""
     return row.account if row.account and CASE.fullmatch(row.account) else None
-
-
-def epoch_of(uniqueid: str) -> int:
-    """The second in which the channel was made, from its uniqueid; 0 where it has none."""
-    found = re.search(r"(\d{9,11})\.\d+$", uniqueid)
-    return int(found[1]) if found is not None else 0

@@ -115,9 +115,9 @@ def upgrade() -> None:
     op.create_index("ux_ledger_key", "ledger", ["case_id", "key"], unique=True)
     op.create_table(
         "legs",
-        sa.Column("pbx", sa.String(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("uniqueid", sa.String(), nullable=False),
+        sa.Column("pbx", sa.String(), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.Column("linkedid", sa.String(), nullable=False),
         sa.Column("case_id", sa.String(), nullable=True),
@@ -142,7 +142,7 @@ def upgrade() -> None:
         sa.Column("channels", JSON, nullable=False),
         sa.Column("channel_names", JSON, nullable=False),
         sa.Column("segments", JSON, nullable=False),
-        sa.PrimaryKeyConstraint("pbx", "epoch", "uniqueid"),
+        sa.PrimaryKeyConstraint("epoch", "uniqueid", "pbx"),
     )
     op.create_index("ix_legs_agent", "legs", ["agent", "at", "uniqueid"])
     op.create_index("ix_legs_at", "legs", ["at", "pbx", "uniqueid"])

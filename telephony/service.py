@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from telephony import handover, live_calls, logs
-from telephony.ami_client import AmiClient
-from telephony.conference import ThreeWays
+from telephony import logs
+from telephony.call_control import CallControl
 from telephony.database import Database
-from telephony.dialplan import targets
 from telephony.errors import DatabaseUnavailable
-from telephony.handover import Offers
-from telephony.live_calls import LiveCalls
 from telephony.metrics import Metrics
-from telephony.pbx import Pbx
 from telephony.recorder import Recorder
-from telephony.transfer import Transfers
 
 if TYPE_CHECKING:
     from telephony.ami_client import Event
@@ -30,31 +24,6 @@ CHECK_LIMIT_S = 1.0
 RETRY_S = 2.0
 LAG_LIMIT_S = 60.0
 """How far behind the PBX the record may be before the service counts as not ready."""
-
-
-class CallControl:
-    """What needs the PBX only: the link, the live picture, and the keys."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        events = live_calls.EVENTS | handover.EVENTS
-        self.client = AmiClient.from_settings(settings.pbx, events=events)
-        self.pbx = Pbx(self.client, settings)
-        self.calls = LiveCalls(self.pbx, settings)
-        self._offers = Offers(self.pbx, self.calls, settings)
-        self.transfers = Transfers(self._offers)
-        longest = max((target.ring_s for target in targets(settings)), default=0)
-        self.three_ways = ThreeWays(self._offers, ring_s=2 * longest + 30)
-
-    async def start(self) -> None:
-        """Begin to keep the link up; returns at once, with or without a PBX."""
-        await self.client.start()
-
-    async def stop(self) -> None:
-        """Let go of the PBX. Its calls go on."""
-        await self.client.stop()
-        self._offers.close()
-        self.calls.close()
 
 
 class Service(CallControl):

@@ -20,7 +20,7 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 
 from api.app import create_app
-from telephony.commands.serve import QuietServer, listen
+from api.server import QuietServer, listen
 from tests.unit.api_fixtures import TOKENS, Running, running
 
 

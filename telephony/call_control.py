@@ -1,0 +1,45 @@
+"""Call control without the record: what a command needs that only talks to the PBX.
+
+Apart from :mod:`telephony.service`, so that a short command does not load a database first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from telephony import handover, live_calls
+from telephony.ami_client import AmiClient
+from telephony.conference import ThreeWays
+from telephony.dialplan import targets
+from telephony.handover import Offers
+from telephony.live_calls import LiveCalls
+from telephony.pbx import Pbx
+from telephony.transfer import Transfers
+
+if TYPE_CHECKING:
+    from telephony.settings import Settings
+
+
+class CallControl:
+    """What needs the PBX only: the link, the live picture, and the keys."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        events = live_calls.EVENTS | handover.EVENTS
+        self.client = AmiClient.from_settings(settings.pbx, events=events)
+        self.pbx = Pbx(self.client, settings)
+        self.calls = LiveCalls(self.pbx, settings)
+        self._offers = Offers(self.pbx, self.calls, settings)
+        self.transfers = Transfers(self._offers)
+        longest = max((target.ring_s for target in targets(settings)), default=0)
+        self.three_ways = ThreeWays(self._offers, ring_s=2 * longest + 30)
+
+    async def start(self) -> None:
+        """Begin to keep the link up; returns at once, with or without a PBX."""
+        await self.client.start()
+
+    async def stop(self) -> None:
+        """Let go of the PBX. Its calls go on."""
+        await self.client.stop()
+        self._offers.close()
+        self.calls.close()

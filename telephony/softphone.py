@@ -297,7 +297,8 @@ class Softphone(VoIPPhone):
         transaction.respond(180, to_tag=dialog.local_tag, fields=[("Contact", self.sip.contact)])
         if self.auto_answer != "off":
             self._answer_by_itself(call)
-        self._offered.append(call)
+        waiting = [one for one in self._offered if one.state is not CallState.ENDED]
+        self._offered = deque([*waiting, call])
         self.changed.notify_all()
         if self.on_call is not None:
             self._handlers = [thread for thread in self._handlers if thread.is_alive()]

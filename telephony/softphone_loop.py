@@ -126,10 +126,8 @@ class PhoneLoop:
             beats, late = self._beats, time.monotonic() - self._next_beat
             if not beats or late < 0:
                 return
-            count = int(late / BEAT_S) + 1
-            self._next_beat += count * BEAT_S
-        # A little late: no packet is left out. A machine that stood still skips what is old.
-        rounds = [1] * count if count <= _CATCH_UP_BEATS else [count]
+            rounds = beats_due(late)
+            self._next_beat += sum(rounds) * BEAT_S
         for step in rounds:
             for on_beat in beats:
                 self._guarded(partial(on_beat, step))
@@ -149,6 +147,15 @@ class PhoneLoop:
 
     def _drain_wake(self) -> None:
         self._wake_in.recv(4096)
+
+
+def beats_due(late_s: float) -> list[int]:
+    """What to do when a beat is due: one round each for a beat or a few, one for a long gap.
+
+    A little late, no packet of sound is left out; a machine that stood still skips what is old.
+    """
+    count = int(late_s / BEAT_S) + 1
+    return [1] * count if count <= _CATCH_UP_BEATS else [count]
 
 
 _shared_guard = threading.Lock()

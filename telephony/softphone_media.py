@@ -176,17 +176,24 @@ class RtpStream(RTPClient):
         self.outTimestamp = (self.outTimestamp + beats * PACKET_SAMPLES) & 0xFFFFFFFF
         if not self.sending or not self.outPort:
             return
-        key = self._keys[0] if self._keys else None
+        key = self._key_now()
         if key is not None:
+            self._send_key(key)
+            return
+        self._send(self.law, self.outTimestamp, self._sound(), marker=False)
+
+    def _key_now(self) -> PressedKey | None:
+        """The key that is down in this beat; None in the pause after it."""
+        with self.changed:
+            if not self._keys:
+                return None
+            key = self._keys[0]
             key.elapsed += 1
             if key.elapsed <= key.beats:
-                self._send_key(key)
-                return
+                return key
             if key.elapsed >= key.beats + key.gap_beats:
-                with self.changed:
-                    if self._keys:
-                        self._keys.popleft().done.set()
-        self._send(self.law, self.outTimestamp, self._sound(), marker=False)
+                self._keys.popleft().done.set()
+            return None
 
     def _send_key(self, key: PressedKey) -> None:
         """RFC 4733 section 2.5: one timestamp for the whole key, the end said three times."""
@@ -308,6 +315,14 @@ class RtpStream(RTPClient):
             return 0.0
         sound = np.concatenate([tones.decode(packet.payload, packet.law) for packet in recent])
         return tones.share_at(sound, frequency_hz)
+
+    def level_db(self, window_s: float) -> float:
+        """How loud the sound received within the last ``window_s`` was: 0 is the loudest."""
+        recent = self._packets_since(time.monotonic() - window_s)
+        if not recent:
+            return tones.SILENCE_DB
+        sound = np.concatenate([tones.decode(packet.payload, packet.law) for packet in recent])
+        return tones.level_db(sound)
 
     def heard_since(self, since: float, frequency_hz: float, threshold: float) -> list[Heard]:
         """Every stretch since then in which the tone was heard, to 20 ms."""

@@ -14,6 +14,8 @@ from http.client import responses as _http_phrases
 from typing import Any
 from urllib.parse import unquote
 
+# First of all: pyVoIP's modules import each other in a circle that only this one opens.
+import pyVoIP.VoIP  # noqa: F401
 from pyVoIP.RTP import PayloadType
 from pyVoIP.SIP import SIPMessage, SIPMessageType, SIPParseError, SIPStatus
 

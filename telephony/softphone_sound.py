@@ -44,6 +44,10 @@ class CallSound:
         """
         return self.stream.hears(frequency_hz, window_s)
 
+    def level_db(self, *, window_s: float = 0.3) -> float:
+        """How loud the other side is now: 0 dB is the loudest there is, -90 is nothing at all."""
+        return self.stream.level_db(window_s)
+
     def wait_hears(
         self, frequency_hz: float, timeout: float = 5.0, threshold: float = 0.5
     ) -> float:

@@ -13,11 +13,12 @@ from telephony.settings import Key
 from telephony.softphone import CallState, SoftCall, Softphone
 from telephony.softphone_audio import SoundDevice
 
-HELP = (
-    "a/Enter 接听 answer · d 拒接 decline · h 挂断 hang up · m 静音 mute · o 保持 hold · "
-    "k 拨号盘 keypad · dial NUMBER 拨打 · keys DIGITS 按键 · refer NUMBER 话机转接 · "
-    "s 状态 state · ? 帮助 help · q 退出 quit"
+_HELP = (
+    "a/Enter 接听 answer · d 拒接 decline · h 挂断 hang up · {dial} · {refer} · "
+    "m 静音 mute · o 保持 hold · k 拨号盘 keypad · s 状态 state · ? 帮助 help · q 退出 quit"
 )
+LINE_HELP = _HELP.format(dial="dial NUMBER 拨打", refer="refer NUMBER 话机转接 · keys DIGITS 按键")
+KEY_HELP = _HELP.format(dial="c 拨打 dial", refer="t 话机转接 refer")
 _ACTIONS = {"transfer": "转接 transfer to", "three-way": "三方 three-way with"}
 _WORDS = {
     "a": "answer",
@@ -53,6 +54,7 @@ class TerminalPhone:
         self.device = device
         self.tone_hz = tone_hz
         self.names = names or {}
+        self.help = LINE_HELP
         self.one_keys = _one_keys(keys)
         self.keypad = False
         self.muted = False
@@ -124,6 +126,15 @@ class TerminalPhone:
     def rings(self) -> bool:
         """Somebody is calling and waits for an answer."""
         return any(call.state is CallState.RINGING for call in self.phone.calls)
+
+    @property
+    def sound(self) -> str:
+        """How loud the other side is, as a bar."""
+        call = self.call
+        if call is None or call.state is not CallState.ANSWERED:
+            return ""
+        bars = round((call.level_db() + 60) / 6)
+        return "听到 hearing " + ("▮" * bars if bars > 0 else "– 无声 silence")
 
     def key_help(self) -> str:
         """What the one-key functions do."""
@@ -265,7 +276,7 @@ class TerminalPhone:
             self.say(f"{done}: {number} ({status})")
 
     def _help(self) -> None:
-        self.say(HELP)
+        self.say(self.help)
         if self.one_keys:
             self.say(self.key_help())
 

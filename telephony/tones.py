@@ -26,6 +26,8 @@ Powers = npt.NDArray[np.float64]
 TONE_PEAK = 8000
 """About 12 dB below full scale: two of them can be mixed in a conference without clipping."""
 
+SILENCE_DB = -90.0
+
 _AUDIBLE_POWER = 60.0**2 / 2
 """Quieter than a tone of peak 60 (-55 dB) is silence: coding noise, not somebody's tone."""
 
@@ -122,6 +124,12 @@ def share_at(samples: Samples, frequency_hz: float, *, block_samples: int = 320)
     if everything.mean() < _AUDIBLE_POWER:
         return 0.0
     return min(1.0, float(power.sum() / everything.sum()))
+
+
+def level_db(samples: Samples) -> float:
+    """How loud it is, in dB below a full-scale tone; :data:`SILENCE_DB` for nothing at all."""
+    power = float(np.mean(samples.astype(np.float64) ** 2)) if len(samples) else 0.0
+    return max(SILENCE_DB, 10 * float(np.log10(max(power, 1e-9) / (32767.0**2 / 2))))
 
 
 def packets_with_tone(

@@ -25,9 +25,10 @@ from telephony.errors import SettingsError
 from telephony.settings import Settings, load_settings
 from telephony.softphone import Softphone
 from telephony.softphone_audio import NoSound, SoundDevice
-from telephony.softphone_terminal import HELP, TerminalPhone
+from telephony.softphone_terminal import KEY_HELP, TerminalPhone
 
 _SHOWN_LINES = 6
+_TYPED_FOR = {"c": "dial", "t": "refer"}
 
 
 def phone(
@@ -140,6 +141,7 @@ class _Screen:
         self.terminal = terminal
         self.lines: list[str] = []
         self.typed: str | None = None
+        self.typed_for = "dial"
 
     def say(self, text: str) -> None:
         self.lines = [*self.lines, text][-_SHOWN_LINES:]
@@ -149,11 +151,13 @@ class _Screen:
     def __rich__(self) -> Panel:
         talked = self.terminal.talk_s
         clock = f"  {talked // 60:02d}:{talked % 60:02d}" if talked is not None else ""
-        parts = [Text(self.terminal.describe() + clock, style="bold"), Text()]
+        parts = [Text(self.terminal.describe() + clock, style="bold"), Text(self.terminal.sound)]
         parts += [Text(line, style="dim") for line in self.lines]
         if self.typed is not None:
-            parts.append(Text(f"号码 number: {self.typed}▏ (Enter 拨打 dial, Esc 取消 cancel)"))
-        parts += [Text(), Text(self.terminal.key_help()), Text(HELP, style="dim")]
+            parts.append(
+                Text(f"号码 number: {self.typed}▏ (Enter {self.typed_for}, Esc 取消 cancel)")
+            )
+        parts += [Text(), Text(self.terminal.key_help()), Text(KEY_HELP, style="dim")]
         title = f"{self.terminal.phone.username} @ {self.terminal.phone.server}"
         return Panel(Group(*parts), title=title, title_align="left")
 
@@ -161,6 +165,7 @@ class _Screen:
 def _by_keys(terminal: TerminalPhone) -> None:
     screen = _Screen(terminal)
     terminal.say = screen.say
+    terminal.help = KEY_HELP
     with (
         _single_keys(),
         Live(screen, console=stdout, refresh_per_second=5, transient=True),
@@ -175,13 +180,13 @@ def _key(terminal: TerminalPhone, screen: _Screen, key: str) -> bool:
     if key == "":
         return False
     if screen.typed is None:
-        if key == "c" and not terminal.keypad:
-            screen.typed = ""
+        if key in _TYPED_FOR and not terminal.keypad:
+            screen.typed, screen.typed_for = "", _TYPED_FOR[key]
             return True
         return terminal.command("" if key in "\r\n" else key)
     if key in "\r\n":
         number, screen.typed = screen.typed, None
-        return terminal.command(f"dial {number}")
+        return terminal.command(f"{screen.typed_for} {number}")
     if key == "\x1b":
         screen.typed = None
     elif key in "\x7f\b":

@@ -12,6 +12,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from telephony.dialplan import render
 from telephony.doctor_model import Config, Patient, Verdict, ok, warning, wrong
 from telephony.errors import PbxRefused
@@ -52,7 +54,9 @@ def our_steps(settings: Settings) -> Steps:
 
     Raises :class:`~telephony.dialplan.DialplanError` when they make none.
     """
-    files = render(settings)
+    # The dialplan holds no secret, so one that could not be rendered must not hide it.
+    pbx = settings.pbx.model_copy(update={"ami_secret": SecretStr("not-needed")})
+    files = render(settings.model_copy(update={"pbx": pbx}))
     steps: Steps = {}
     for name, text in sorted(files.items()):
         if name.startswith("hotline/extensions/"):

@@ -1,0 +1,261 @@
+"""The doctor on a real PBX: nothing wrong where nothing is, and each thing spoilt is named."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from telephony import doctor
+from telephony.database import migrate
+from telephony.dialplan import Phone
+from telephony.doctor import Finding, examine, is_well
+from telephony.private_pbx import PrivatePbx
+from telephony.settings import Settings
+from tests.pbx.scene import (
+    CITIZENS,
+    PASSWORD,
+    PhoneFactory,
+    Talk,
+    pbx_settings,
+    set_hours,
+    sign_in,
+)
+
+pytestmark = pytest.mark.pbx
+
+TRANSFER = "hotline/extensions/transfer.conf"
+
+
+@pytest.fixture
+def settings(pbx: PrivatePbx, tmp_path: Path) -> Settings:
+    """The PBX's settings, with a database that is there."""
+    url = f"sqlite:///{tmp_path}/hotline.sqlite"
+    migrate(url)
+    return pbx.settings.model_copy(update={"database_url": url})
+
+
+def with_pbx(settings: Settings, **values: object) -> Settings:
+    return settings.model_copy(update={"pbx": settings.pbx.model_copy(update=values)})
+
+
+def named(findings: list[Finding], name: str) -> Finding:
+    return next(finding for finding in findings if finding.name == name)
+
+
+@contextmanager
+def changed(pbx: PrivatePbx, file: str, old: str, new: str, reload: str) -> Iterator[None]:
+    """The PBX with a changed configuration; as it was afterwards."""
+    path = pbx.places.etc / file
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new, 1))
+    pbx.console(reload)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+        pbx.console(reload)
+
+
+async def test_given_a_healthy_pbx_when_examined_then_nothing_is_wrong(settings: Settings) -> None:
+    started = time.monotonic()
+    findings = await examine(settings, test_call=True)
+    assert [finding for finding in findings if finding.state == "wrong"] == []
+    assert is_well(findings)
+    well = {finding.name for finding in findings if finding.state == "ok"}
+    assert well >= {
+        *("ami", "version", "modules", "dialplan", "keys", "cel", "cel-back-end", "cel-file"),
+        *("clock", "indications", "music", "voicemail", "database"),
+    }
+    # Our own PBX is there to be tried out, and lets its user do more.
+    assert named(findings, "rights").found == "more write rights than needed: command, config"
+    assert all(finding.means for finding in findings)
+    assert all(finding.todo for finding in findings if finding.state != "ok")
+    assert time.monotonic() - started < 10
+
+
+async def test_given_a_step_that_was_changed_when_examined_then_it_is_named(
+    pbx: PrivatePbx, settings: Settings
+) -> None:
+    with changed(pbx, TRANSFER, "Goto(hotline-handover,s,1)", "Hangup()", "dialplan reload"):
+        dialplan = named(await examine(settings), "dialplan")
+    assert dialplan.state == "wrong"
+    assert dialplan.found == (
+        "differs from ours at hotline-transfer,110,2: "
+        "Hangup() instead of Goto(hotline-handover,s,1)"
+    )
+    assert named(await examine(settings), "dialplan").state == "ok"
+
+
+async def test_given_a_label_that_is_gone_when_examined_then_the_step_is_named(
+    pbx: PrivatePbx, settings: Settings
+) -> None:
+    with changed(pbx, TRANSFER, "n(refer),Set(KIND", "n,Set(KIND", "dialplan reload"):
+        dialplan = named(await examine(settings), "dialplan")
+    assert "Set(KIND=refer) instead of refer: Set(KIND=refer)" in dialplan.found
+
+
+async def test_given_a_context_that_is_not_loaded_when_examined_then_it_is_named(
+    pbx: PrivatePbx, settings: Settings
+) -> None:
+    with changed(pbx, TRANSFER, "[hotline-way-back]", "[elsewhere]", "dialplan reload"):
+        dialplan = named(await examine(settings), "dialplan")
+    assert (dialplan.state, dialplan.found) == ("wrong", "not loaded at all: hotline-way-back")
+
+
+async def test_given_an_admins_own_number_in_the_trunks_context_when_examined_then_well(
+    pbx: PrivatePbx, settings: Settings
+) -> None:
+    own = "[hotline-trunk]\nexten => 999,1,Hangup()\n"
+    entry = "hotline/extensions/entry.conf"
+    with changed(pbx, entry, "[hotline-trunk]\n", own, "dialplan reload"):
+        assert "999" in pbx.console("dialplan show hotline-trunk")
+        assert named(await examine(settings), "dialplan").state == "ok"
+
+
+async def test_given_a_wrong_secret_when_examined_then_told(settings: Settings) -> None:
+    findings = await examine(with_pbx(settings, ami_secret=SecretStr("not-this-one")))
+    assert "refused the login of 'hotline'" in named(findings, "ami").found
+    assert named(findings, "dialplan").found == "not checked: no link"
+    assert named(findings, "database").state == "ok"
+
+
+async def test_given_the_least_rights_when_examined_then_they_suffice(
+    pbx: PrivatePbx, settings: Settings
+) -> None:
+    with changed(pbx, "hotline/manager.conf", "system,config,command", "system", "manager reload"):
+        findings = await examine(settings, test_call=True)
+    assert is_well(findings)
+    assert named(findings, "rights").state == "ok"
+    assert [one for one in findings if "not checked" in one.found] == []
+
+
+async def test_given_a_user_who_hears_nothing_when_examined_then_told(
+    pbx: PrivatePbx, settings: Settings
+) -> None:
+    with changed(pbx, "hotline/manager.conf", "read = call,user,", "read = ", "manager reload"):
+        rights = named(await examine(settings), "rights")
+    assert (rights.state, rights.found) == ("wrong", "read right call, user is missing")
+
+
+async def test_given_a_cel_file_that_is_not_there_when_examined_then_told(
+    pbx: PrivatePbx, settings: Settings, tmp_path: Path
+) -> None:
+    proven = await examine(settings, test_call=True)
+    assert named(proven, "cel-file").state == "ok"
+    # There have been calls, so the file would exist if it were this one.
+    elsewhere = await examine(with_pbx(settings, cel_file=tmp_path / "hotline.csv"))
+    assert named(elsewhere, "cel-file").state == "wrong"
+    assert "does not exist, but the PBX has had calls since" in named(elsewhere, "cel-file").found
+    nowhere = await examine(with_pbx(settings, cel_file=tmp_path / "no" / "hotline.csv"))
+    assert "the folder" in named(nowhere, "cel-file").found
+    unset = await examine(with_pbx(settings, cel_file=None))
+    assert named(unset, "cel-file").found == "pbx.cel_file is not set"
+
+
+async def test_given_cel_that_is_off_when_examined_then_told(
+    pbx: PrivatePbx, settings: Settings
+) -> None:
+    with changed(pbx, "hotline/cel.conf", "enable = yes", "enable = no", "module reload cel"):
+        findings = await examine(settings, test_call=True)
+    assert named(findings, "cel").found == "cel.conf does not say enable = yes"
+    assert named(findings, "cel-file").state == "wrong"
+    assert "did not grow within 2 s of a test call" in named(findings, "cel-file").found
+
+
+async def test_given_a_talk_when_examined_then_its_rows_prove_that_cel_grows(
+    talk: Talk, settings: Settings, tmp_path: Path
+) -> None:
+    found = named(await examine(settings), "cel-file")
+    assert found.state == "ok"
+    assert found.found.endswith("as new as the calls on the PBX")
+    stale = tmp_path / "hotline.csv"
+    assert settings.pbx.cel_file is not None
+    first = settings.pbx.cel_file.read_text().splitlines(keepends=True)[0]
+    stale.write_text(first.replace(first.split('"')[3], "1700000000.000000"))
+    found = named(await examine(with_pbx(settings, cel_file=stale)), "cel-file")
+    assert found.state == "wrong"
+    assert "the PBX has had calls since" in found.found
+
+
+async def test_given_agents_come_and_go_when_examined_then_told_by_the_hours(
+    pbx: PrivatePbx, settings: Settings, phone: PhoneFactory
+) -> None:
+    agents = named(await examine(settings), "agents")
+    assert (agents.state, agents.found) == (
+        "warning",
+        "0 signed in, 0 can be rung; the line is open",
+    )
+    set_hours(pbx, "closed")
+    assert named(await examine(settings), "agents").state == "ok"
+    set_hours(pbx, "0000-2400")
+    await asyncio.to_thread(sign_in, phone("8001"), pbx)
+    assert named(await examine(settings), "agents").state == "ok"
+
+
+async def test_given_desks_with_and_without_phones_when_examined_then_who_is_away_is_named(
+    pbx: PrivatePbx, settings: Settings, phone: PhoneFactory
+) -> None:
+    phone("110")
+    phone("122")
+    desks = named(await examine(settings), "desks")
+    # 120 is reached by its second route, 121 by the first of its two phones.
+    assert (desks.state, desks.found) == ("warning", "cannot be reached now: desk 12345, 119")
+    unknown = settings.model_copy(
+        update={"desks": [settings.desks[0].model_copy(update={"dial": "PJSIP/nobody"})]}
+    )
+    desks = named(await examine(unknown), "desks")
+    assert desks.state == "wrong"
+    assert desks.found == "the PBX knows no device for desk 110 (PJSIP/nobody)"
+
+
+async def test_given_no_ring_tone_when_examined_then_told(
+    pbx: PrivatePbx, settings: Settings
+) -> None:
+    with changed(pbx, "hotline/indications.conf", "\nring =", "\nno-ring =", "core show version"):
+        found = named(await examine(settings), "indications")
+    assert (found.state, found.found) == ("wrong", "indications.conf has no ring tone for 'cn'")
+
+
+async def test_given_no_mailbox_when_examined_then_told(
+    pbx: PrivatePbx, settings: Settings
+) -> None:
+    with changed(pbx, "hotline/voicemail.conf", "2800122 =>", "2800123 =>", "voicemail reload"):
+        found = named(await examine(settings), "voicemail")
+    assert (found.state, found.found) == ("wrong", "there is no box 2800122@hotline")
+
+
+async def test_given_a_module_that_is_not_loaded_when_examined_then_what_fails_is_told(
+    pbx: PrivatePbx, settings: Settings
+) -> None:
+    pbx.console("module unload app_softhangup.so")
+    try:
+        found = named(await examine(settings), "modules")
+    finally:
+        pbx.console("module load app_softhangup.so")
+    assert (found.state, found.found) == ("wrong", "not loaded: app_softhangup")
+    assert "the agent who waits is not let go" in found.means
+
+
+async def test_given_a_pbx_that_stopped_when_examined_then_told_at_once(
+    shared_pbx: PrivatePbx, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("pbx-to-stop")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    citizens = [Phone(one, PASSWORD, "hotline-trunk") for one in CITIZENS]
+    with PrivatePbx(shared_pbx.program, folder / "root", pbx_settings(), citizens) as pbx:
+        fresh = named(await examine(pbx.settings), "cel-file")
+        assert (fresh.state, "no call since the PBX started" in fresh.found) == ("warning", True)
+        pbx.kill()
+        started = time.monotonic()
+        findings = await examine(pbx.settings)
+    assert time.monotonic() - started < doctor.CONNECT_LIMIT_S
+    assert "nothing listens" in named(findings, "ami").found
+    assert not is_well(findings)

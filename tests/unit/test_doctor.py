@@ -1,0 +1,575 @@
+"""The doctor's rules and its ways of not getting in; a real PBX is examined in tests/pbx."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+import threading
+import time as clock
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import asdict, replace
+from datetime import datetime, time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+from telephony import doctor, doctor_pbx
+from telephony.cli import app
+from telephony.commands import doctor as command
+from telephony.database import Database, migrate
+from telephony.dialplan import CEL_FIELDS
+from telephony.doctor import Finding, examine, is_well
+from telephony.doctor_dialplan import Difference, check_keys, compare, our_steps, read_steps
+from telephony.doctor_model import Check, Config, NotChecked, Patient, Verdict
+from telephony.doctor_pbx import check_host_name, check_indications, check_music
+from telephony.doctor_people import devices, is_open
+from telephony.doctor_record import (
+    check_cel,
+    check_cel_back_end,
+    check_database,
+    check_recorder,
+    last_row_at,
+)
+from telephony.private_pbx import free_port
+from telephony.recorder import Recorder
+from telephony.settings import TIME_ZONE, Line, Pbx, Settings
+from tests.unit.fake_ami import FakeAmi, FakeLink, fake_ami, silence
+
+SHANGHAI = ZoneInfo(TIME_ZONE)
+TUESDAY = datetime(2026, 11, 24, tzinfo=SHANGHAI)
+ROW = '"HANGUP","{at}","","","","","","s","x","PJSIP/1-1","","","3","","1.1","1.1","","","",""\n'
+OUR_ACTIONS = (
+    *("Redirect", "Setvar", "Getvar", "Hangup", "Status", "Originate", "QueueAdd", "QueueRemove"),
+    *("QueuePause", "CoreShowChannels", "ShowDialPlan", "ConfbridgeList", "VoicemailUsersList"),
+    *("DBPut", "DBDel", "DBGet", "ModuleCheck", "GetConfig", "CoreSettings", "CoreStatus"),
+)
+
+
+def settings_for(port: int, **pbx: object) -> Settings:
+    values = {"ami_port": port, "ami_secret": SecretStr("s3cret"), **pbx}
+    return Settings(pbx=Pbx.model_validate(values), database_url="sqlite:///does-not-exist.sqlite")
+
+
+def named(findings: list[Finding], name: str) -> Finding:
+    return next(finding for finding in findings if finding.name == name)
+
+
+def only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Make no other checks: the fake PBX never ends most lists, and each would be waited for."""
+    monkeypatch.setattr(doctor, "CHECKS", tuple(c for c in doctor.CHECKS if c.name in names))
+
+
+def lists_actions(server: FakeAmi, *actions: str) -> None:
+    async def answer(link: FakeLink, action: dict[str, list[str]]) -> None:
+        await link.reply(action, **dict.fromkeys(actions, "Something. (Priv: x,all)"))
+
+    server.answers["ListCommands"] = answer
+
+
+def refuses(server: FakeAmi, name: str, message: str) -> None:
+    async def answer(link: FakeLink, action: dict[str, list[str]]) -> None:
+        await link.reply(action, "Error", Message=message)
+
+    server.answers[name] = answer
+
+
+# -- the dialplan -------------------------------------------------------------------------------
+
+
+def test_given_an_extensions_file_when_it_is_read_then_steps_are_those_asterisk_loads() -> None:
+    text = """
+        ; exten => no,1,Hangup()
+        [one] ; the first
+        exten => *45,1,Set(A=$[1 + (2)]) ; why
+         same => n(there),Goto(two,s,1)
+         same => 7,NoOp
+        exten => s,1,Set(H=a\\;b)
+        [two]
+        exten => s,1,Playback(a,b)
+    """
+    assert read_steps(text) == {
+        ("one", "*45", 1): "Set(A=$[1 + (2)])",
+        ("one", "*45", 2): "there: Goto(two,s,1)",
+        ("one", "*45", 7): "NoOp()",
+        ("one", "s", 1): "Set(H=a;b)",
+        ("two", "s", 1): "Playback(a,b)",
+    }
+
+
+def test_given_settings_when_their_steps_are_read_then_every_dialled_form_has_a_way_in() -> None:
+    settings = settings_for(5038)
+    steps = our_steps(settings)
+    for form in settings.line.dialled_forms:
+        assert steps["hotline-trunk", form, 1] == "Goto(hotline-case,s,1)"
+
+
+def test_given_two_dialplans_when_compared_then_changed_missing_and_foreign_steps_are_named() -> (
+    None
+):
+    ours = {("a", "s", 1): "One()", ("a", "s", 2): "Two()", ("trunk", "1", 1): "In()"}
+    theirs = {
+        ("a", "s", 1): "Other()",
+        ("a", "s", 9): "More()",
+        ("trunk", "1", 1): "In()",
+        ("trunk", "999", 1): "Theirs()",
+    }
+    found = compare(ours, theirs, shared="trunk")
+    assert found == [
+        Difference(("a", "s", 1), "One()", "Other()"),
+        Difference(("a", "s", 2), "Two()", ""),
+        Difference(("a", "s", 9), "", "More()"),
+    ]
+    assert [str(one) for one in found] == [
+        "a,s,1: Other() instead of One()",
+        "a,s,2: missing, ours is Two()",
+        "a,s,9: More() is not ours",
+    ]
+
+
+# -- hours, devices, the CEL file -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("special", "day", "at", "expected"),
+    [
+        (None, 24, time(8, 29, 59), False),
+        (None, 24, time(8, 30), True),
+        (None, 24, time(16, 59, 59), True),
+        (None, 24, time(17, 0), False),
+        (None, 28, time(12, 0), False),  # Saturday
+        ("0900-1200", 28, time(9, 0), True),
+        ("0900-1200", 24, time(12, 0), False),
+        ("0000-2400", 24, time(23, 59), True),
+        ("closed", 24, time(12, 0), False),
+    ],
+)
+def test_given_a_moment_when_asked_then_the_line_is_open_as_the_dialplan_decides(
+    special: str | None, day: int, at: time, expected: bool
+) -> None:
+    moment = datetime.combine(TUESDAY.replace(day=day), at, SHANGHAI)
+    assert is_open(Line(), special, moment) is expected
+
+
+def test_given_hours_that_are_none_when_asked_then_that_is_said() -> None:
+    with pytest.raises(NotChecked, match="holds 'open', no hours"):
+        is_open(Line(), "open", TUESDAY)
+
+
+@pytest.mark.parametrize(
+    ("dial", "expected"),
+    [
+        ("PJSIP/110", [("PJSIP", "110")]),
+        ("PJSIP/110@city", [("PJSIP", "city")]),
+        ("PJSIP/city/sip:110@10.0.0.1", [("PJSIP", "city")]),
+        ("PJSIP/110&Local/9@desks", [("PJSIP", "110"), ("Local", "9@desks")]),
+    ],
+)
+def test_given_a_dial_string_when_read_then_the_devices_that_must_be_there_are_known(
+    dial: str, expected: list[tuple[str, str]]
+) -> None:
+    assert devices(dial) == expected
+
+
+def test_given_a_cel_file_when_read_then_the_last_whole_row_counts(tmp_path: Path) -> None:
+    file = tmp_path / "hotline.csv"
+    assert last_row_at(file) is None
+    file.write_text(ROW.format(at="100.000000") + ROW.format(at="200.500000") + '"HANGUP","30')
+    assert last_row_at(file) == 200.5
+    file.write_text("nonsense\n")
+    with pytest.raises(NotChecked, match="cannot be read: 'nonsense'"):
+        last_row_at(file)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> ssl.SSLContext:
+    """A server's context with a certificate that nobody knows."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    key, file = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-nodes", "-subj", "/CN=localhost", "-keyout", key, "-out", file),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key)
+    return context
+
+
+# -- getting in -----------------------------------------------------------------------------------
+
+
+async def test_given_nothing_at_the_port_when_examined_then_told_at_once_and_nothing_vanishes() -> (
+    None
+):
+    started = clock.monotonic()
+    findings = await examine(settings_for(free_port(socket.SOCK_STREAM)))
+    assert clock.monotonic() - started < doctor.CONNECT_LIMIT_S
+    assert [finding.name for finding in findings] == ["ami", *(one.name for one in doctor.CHECKS)]
+    assert named(findings, "ami").state == "wrong"
+    assert "nothing listens" in named(findings, "ami").found
+    for check in doctor.CHECKS:
+        if check.needs_link:
+            assert named(findings, check.name).found == "not checked: no link"
+            assert named(findings, check.name).state == "warning"
+    assert not is_well(findings)
+
+
+async def test_given_a_wrong_secret_when_examined_then_told_what_to_compare() -> None:
+    async with fake_ami() as server:
+        findings = await examine(settings_for(server.port, ami_secret=SecretStr("other")))
+    link = named(findings, "ami")
+    assert link.state == "wrong"
+    assert "refused the login of 'hotline'" in link.found
+    assert "HOTLINE_PBX__AMI_SECRET" in link.todo
+
+
+async def test_given_tls_at_a_port_without_it_when_examined_then_told() -> None:
+    async with fake_ami() as server:
+        findings = await examine(settings_for(server.port, ami_tls=True))
+    assert "does not speak TLS" in named(findings, "ami").found
+
+
+async def test_given_a_certificate_that_is_not_trusted_when_examined_then_told(
+    certificate: ssl.SSLContext,
+) -> None:
+    async with fake_ami(tls=certificate) as server:
+        findings = await examine(settings_for(server.port, ami_tls=True))
+    assert "certificate" in named(findings, "ami").found
+    assert "not trusted" in named(findings, "ami").found
+
+
+async def test_given_a_ca_file_that_is_missing_when_examined_then_told(tmp_path: Path) -> None:
+    findings = await examine(settings_for(1, ami_tls=True, ami_ca_file=tmp_path / "none.pem"))
+    assert "ami_ca_file cannot be used" in named(findings, "ami").found
+
+
+async def test_given_something_else_at_the_port_when_examined_then_told() -> None:
+    async with fake_ami() as server:
+        server.banner = b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"
+        findings = await examine(settings_for(server.port))
+    assert "is no Asterisk manager" in named(findings, "ami").found
+
+
+async def test_given_a_port_that_never_greets_when_examined_then_told_within_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "CONNECT_LIMIT_S", 0.1)
+    async with fake_ami() as server:
+        server.banner = b""
+        findings = await examine(settings_for(server.port))
+    assert "did not greet within 0.1 s" in named(findings, "ami").found
+
+
+# -- rights and answers ---------------------------------------------------------------------------
+
+
+async def test_given_a_right_is_missing_when_examined_then_it_is_named_with_what_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only(monkeypatch, "rights")
+    async with fake_ami() as server:
+        lists_actions(server, *(one for one in OUR_ACTIONS if one != "Originate"))
+        findings = await examine(settings_for(server.port))
+    rights = named(findings, "rights")
+    assert rights.state == "wrong"
+    assert "write right originate is missing" in rights.found
+    assert rights.means == "a third party cannot be called in from the desk"
+
+
+async def test_given_rights_that_are_not_needed_when_examined_then_they_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only(monkeypatch, "rights")
+    async with fake_ami() as server:
+        lists_actions(server, *OUR_ACTIONS, "Command")
+        findings = await examine(settings_for(server.port))
+    rights = named(findings, "rights")
+    assert rights.state == "warning"
+    assert rights.found == "more write rights than needed: command"
+
+
+async def test_given_no_right_to_look_when_examined_then_each_check_says_which(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only(monkeypatch, "dialplan", "music", "desks")
+    async with fake_ami() as server:
+        lists_actions(server, "Redirect")
+        findings = await examine(settings_for(server.port))
+    for name, right in [("dialplan", "reporting"), ("music", "system"), ("desks", "system")]:
+        finding = named(findings, name)
+        assert finding.state == "warning"
+        assert finding.found.startswith(f"not checked: our AMI user lacks the write right {right}")
+
+
+async def test_given_an_action_that_is_never_answered_when_examined_then_the_others_still_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "CHECK_LIMIT_S", 0.2)
+    async with fake_ami() as server:
+        lists_actions(server, *OUR_ACTIONS)
+        server.answers["CoreSettings"] = silence
+        findings = await examine(settings_for(server.port))
+    assert named(findings, "version").found == "not checked: no answer within 0.2 s"
+    assert named(findings, "cel-back-end").found.startswith("cel_sqlite3_custom is loaded")
+
+
+async def test_given_a_check_that_breaks_when_examined_then_it_is_a_line_like_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(_: Patient) -> Verdict:
+        raise KeyError("Version")
+
+    monkeypatch.setattr(doctor, "CHECKS", (Check("broken", "Nothing.", broken, False),))
+    findings = await examine(settings_for(1))
+    assert named(findings, "broken").found == "not checked: KeyError: 'Version'"
+    assert named(findings, "broken").state == "wrong"
+
+
+# -- single checks against scripted answers -------------------------------------------------------
+
+
+class Scripted(Patient):
+    """A patient whose configuration files and modules are given."""
+
+    files: dict[str, Config]
+    modules: set[str]
+
+    @classmethod
+    def make(cls, *, modules: Iterable[str] = (), **files: Config) -> Scripted:
+        made = cls(settings_for(5038, cel_file="/var/log/asterisk/cel-custom/hotline.csv"))
+        made.files = {f"{name}.conf": config for name, config in files.items()}
+        made.modules = set(modules)
+        return made
+
+    async def config(self, file: str, category: str = "") -> Config | None:
+        return self.files.get(file)
+
+    async def loaded(self, modules: Iterable[str]) -> dict[str, bool]:
+        return {name: name in self.modules for name in modules}
+
+
+MAPPING = ", ".join(f"${{CSV_QUOTE({value})}}" for value in CEL_FIELDS.values())
+CEL_ON: Config = {"general": [("enable", "yes"), ("apps", "all"), ("events", "ALL")]}
+CEL_CUSTOM: Config = {"mappings": [("hotline.csv", MAPPING)]}
+
+
+def cel_with(key: str, value: str) -> Config:
+    return {"general": [(name, value if name == key else had) for name, had in CEL_ON["general"]]}
+
+
+@pytest.mark.parametrize(
+    ("cel", "custom", "state", "found"),
+    [
+        (CEL_ON, CEL_CUSTOM, "ok", "on for all events"),
+        (cel_with("enable", "no"), CEL_CUSTOM, "wrong", "does not say enable = yes"),
+        (cel_with("events", "CHAN_START,HANGUP"), CEL_CUSTOM, "wrong", "leaves out ANSWER, APP_ST"),
+        (cel_with("apps", ""), CEL_CUSTOM, "warning", "apps = all"),
+        (CEL_ON, {"mappings": [("Master.csv", MAPPING)]}, "wrong", "writes Master.csv, not hotl"),
+        (CEL_ON, {"mappings": [("hotline.csv", "${eventtype}")]}, "wrong", "other columns"),
+        (CEL_ON, {}, "wrong", "writes nothing, not hotline.csv"),
+    ],
+)
+async def test_given_cel_settings_of_a_pbx_when_checked_then_what_spoils_the_record_is_told(
+    cel: Config, custom: Config, state: str, found: str
+) -> None:
+    verdict = await check_cel(Scripted.make(cel=cel, cel_custom=custom))
+    assert verdict.state == state
+    assert found in verdict.found
+
+
+async def test_given_no_cel_conf_when_checked_then_wrong() -> None:
+    assert (await check_cel(Scripted.make())).state == "wrong"
+
+
+async def test_given_the_sqlite_back_end_when_checked_then_wrong_with_the_figure() -> None:
+    verdict = await check_cel_back_end(Scripted.make(modules=["cel_sqlite3_custom"]))
+    assert verdict.state == "wrong"
+    assert "16 ms at 10 calls/s, but 4.8 s at 50/s" in verdict.means
+    assert (await check_cel_back_end(Scripted.make())).state == "ok"
+
+
+def key_lines() -> list[tuple[str, str]]:
+    return [
+        (
+            f"hotline-{key.action}-{key.desk}",
+            f"{key.code},self,Gosub(hotline-key-{key.action},{key.desk},1)",
+        )
+        for key in settings_for(5038).keys
+    ]
+
+
+async def test_given_features_of_a_pbx_when_checked_then_missing_and_doubled_keys_are_told() -> (
+    None
+):
+    lines = key_lines()
+    assert (await check_keys(Scripted.make(features={"applicationmap": lines}))).state == "ok"
+    verdict = await check_keys(Scripted.make(features={"applicationmap": lines[1:]}))
+    assert (verdict.state, verdict.found) == (
+        "wrong",
+        "not in its features.conf: *1 (transfer 110)",
+    )
+    peer = [(name, value.replace("self", "peer")) for name, value in lines]
+    assert (await check_keys(Scripted.make(features={"applicationmap": peer}))).state == "wrong"
+    doubled: Config = {"applicationmap": lines, "featuremap": [("automon", "*1")]}
+    verdict = await check_keys(Scripted.make(features=doubled))
+    assert (verdict.state, verdict.found) == (
+        "warning",
+        "other features have the same codes: *1 automon",
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "state"),
+    [
+        ({"general": [("country", "cn")], "cn": [("ring", "450/1000,0/4000")]}, "ok"),
+        ({"general": [("country", "cn")], "us": [("ring", "440+480/2000,0/4000")]}, "wrong"),
+        ({"cn": [("ring", "450/1000,0/4000")]}, "wrong"),
+    ],
+)
+async def test_given_indications_when_checked_then_a_country_without_ring_tone_is_wrong(
+    config: Config, state: str
+) -> None:
+    assert (await check_indications(Scripted.make(indications=config))).state == state
+
+
+async def test_given_a_class_of_music_without_files_when_checked_then_wrong(tmp_path: Path) -> None:
+    config: Config = {"hotline": [("mode", "files"), ("directory", str(tmp_path))]}
+    assert (await check_music(Scripted.make(musiconhold=config))).state == "wrong"
+    (tmp_path / "hold.wav").touch()
+    assert (await check_music(Scripted.make(musiconhold=config))).state == "ok"
+    assert (await check_music(Scripted.make(musiconhold={"default": []}))).state == "wrong"
+
+
+async def test_given_a_host_name_that_does_not_resolve_when_checked_then_told_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor_pbx, "RESOLVE_LIMIT_S", 0.05)
+    held = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: held.wait(5))
+    verdict = await check_host_name(Patient(settings_for(5038)))
+    held.set()
+    assert verdict.state == "wrong"
+    assert "does not resolve (no answer" in verdict.found
+
+
+async def test_given_a_pbx_elsewhere_when_checked_then_its_host_name_is_not_judged_by_ours() -> (
+    None
+):
+    verdict = await check_host_name(Patient(settings_for(5038, host="192.0.2.7")))
+    assert verdict.state == "warning"
+    assert "another machine" in verdict.found
+
+
+# -- the database ---------------------------------------------------------------------------------
+
+
+def patient_of(file: Path, **pbx: object) -> Patient:
+    return Patient(
+        settings_for(5038, **pbx).model_copy(update={"database_url": f"sqlite:///{file}"})
+    )
+
+
+async def test_given_no_database_yet_when_checked_then_told_and_none_is_made(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "hotline.sqlite"
+    assert (await check_database(patient_of(file))).state == "warning"
+    assert not file.exists()
+
+
+async def test_given_tables_of_another_version_when_checked_then_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "hotline.sqlite"
+    await asyncio.to_thread(migrate, f"sqlite:///{file}")
+    assert (await check_database(patient_of(file))).state == "ok"
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'old'")
+    verdict = await check_database(patient_of(file))
+    assert verdict.state == "wrong"
+    assert "tables are of version old" in verdict.found
+
+
+async def test_given_rows_that_nobody_stored_when_checked_then_told(tmp_path: Path) -> None:
+    cel, file = tmp_path / "hotline.csv", tmp_path / "hotline.sqlite"
+    cel.write_text(ROW.format(at="100.000000"))
+    await asyncio.to_thread(migrate, f"sqlite:///{file}")
+    patient = patient_of(file, cel_file=cel)
+    assert "was never read" in (await check_recorder(patient)).found
+    await Recorder(patient.settings, Database.from_settings(patient.settings)).catch_up()
+    assert (await check_recorder(patient)).state == "ok"
+    with cel.open("a") as rows:
+        rows.write(ROW.format(at="101.000000"))
+    assert "bytes of" in (await check_recorder(patient)).found
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+WELL = Finding("ami", "ok", "signed in", "Hand-overs need it.", "")
+ILL = Finding("desks", "wrong", "no device for desk [110]", "It comes back.", "correct dial")
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, findings: list[Finding], *arguments: str
+) -> tuple[int, str]:
+    async def found(*_: object, **__: object) -> list[Finding]:
+        return findings
+
+    monkeypatch.setattr(command, "examine", found)
+    result = CliRunner().invoke(app, ["doctor", *arguments])
+    return result.exit_code, result.stdout
+
+
+def test_given_warnings_only_when_run_then_exit_0_and_every_line_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status, out = run(monkeypatch, [WELL, replace(ILL, state="warning")])
+    assert status == 0
+    for words in ("signed in", "no device for desk [110]", "It comes back.", "-> correct dial"):
+        assert words in out
+
+
+def test_given_something_wrong_when_run_then_exit_1_and_json_says_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status, out = run(monkeypatch, [WELL, ILL], "--json")
+    assert status == 1
+    assert json.loads(out) == {"ok": False, "pbx": "pbx1", "checks": [asdict(WELL), asdict(ILL)]}
+
+
+def test_given_a_wrong_setting_when_run_then_exit_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTLINE_DATABASE_URL", "mysql://somewhere")
+    assert run(monkeypatch, [WELL])[0] == 2
+    monkeypatch.setenv("HOTLINE_PBX__AMI_PORT", "none")
+    assert run(monkeypatch, [WELL])[0] == 2
+
+
+def test_given_no_pbx_when_run_as_a_program_then_stdout_is_json_and_nothing_else() -> None:
+    environment = os.environ | {
+        "HOTLINE_PBX__AMI_PORT": str(free_port(socket.SOCK_STREAM)),
+        "HOTLINE_DATABASE_URL": "sqlite:///does-not-exist.sqlite",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "telephony.cli", "doctor", "--json"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["ok"] is False

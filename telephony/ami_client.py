@@ -241,7 +241,10 @@ class AmiClient(AmiLink):
         """Bytes came: read every packet that is whole (asyncio)."""
         self._heard_at = self._loop.time()
         for packet in self._next_pack(data):
-            self.fire_recv_pack(packet)
+            if packet.startswith("Event: "):  # nearly all; saves a call for each
+                self.fire_recv_event(parse_event(packet))
+            else:
+                self.fire_recv_pack(packet)
         if self._backlog.size:
             self._regulate()
 

@@ -377,8 +377,10 @@ class AmiLink(IsolatedHooks, asyncio.Protocol):
         """Stop reading while slow listeners are too far behind, and go on when they caught up."""
         if self._transport is None or self._transport.is_closing():
             return
+        # A listener that waits for the PBX's answer must get it, or nothing would move on.
         limit = self._backlog_limit * (10 if self._futures else 1)
-        if self._paused and self._backlog.size <= limit // 2:
+        low = limit - 1 if self._futures else limit // 2
+        if self._paused and self._backlog.size <= low:
             self._paused = False
             self._transport.resume_reading()
         elif not self._paused and self._backlog.size >= limit:

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from asterisk.ami import AMIClient
@@ -71,10 +71,10 @@ class Subscription(EventListener):  # type: ignore[misc]
         try:
             result = self.on_event(event)
         except Exception:
-            log.exception("event listener failed", listener=repr(self.on_event), event=event.name)
+            log.exception("event listener failed", listener=repr(self.on_event), heard=event.name)
             return
-        if result is not None and inspect.isawaitable(result):
-            self._enqueue(result)
+        if result is not None and hasattr(result, "__await__"):
+            self._enqueue(cast(Awaitable[object], result))
 
     async def close(self) -> None:
         """Forget what still waits and end the worker."""

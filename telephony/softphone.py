@@ -100,6 +100,8 @@ class Softphone(VoIPPhone):
         self.ring_timeout_s = ring_timeout_s
         self.messages_waiting: bool | None = None
         """What the PBX last said about voicemail (MWI); None as long as it has said nothing."""
+        self.silence_check_s = 15.0
+        """After so long without a packet of sound, the PBX is asked whether the call still is."""
         self.last_ended: SoftCall | None = None
         """The call that ended last."""
         self._sip_port = sip_port

@@ -283,7 +283,27 @@ class CallSignalling(VoIPCall):
         self.state = state
         if state is CallState.ANSWERED:
             self.answered_at = time.monotonic()
+            self._link.later(self.phone.silence_check_s, self._check_silence)
         self.changed.notify_all()
+
+    def _check_silence(self) -> None:
+        """A PBX that crashed sends no BYE: when no sound comes, ask whether the call still is.
+
+        Silence alone says nothing (a PBX that records a message sends no sound either).
+        """
+        if self.state is not CallState.ANSWERED:
+            return
+        self._link.later(self.phone.silence_check_s, self._check_silence)
+        last = self.stream.last_packet_at or self.answered_at or 0.0
+        if time.monotonic() - last >= self.phone.silence_check_s:
+            self._request("OPTIONS", on_response=self._still_there, on_timeout=self._pbx_gone)
+
+    def _still_there(self, response: SipMessage) -> None:
+        if response.code in (408, 481):
+            self._pbx_gone()
+
+    def _pbx_gone(self) -> None:
+        self._end(408, "the PBX does not know of this call any more")
 
     def _end(self, code: int, reason: str, message: SipMessage | None = None) -> None:
         """The call is over; whoever comes first says why."""

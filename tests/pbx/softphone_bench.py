@@ -72,6 +72,8 @@ exten => 506,1,Answer()
  same => n,Wait(20)
 exten => 507,1,Answer()
  same => n,Hangup(16)
+exten => 508,1,Answer()
+ same => n,Wait(20)
 exten => 600,1,Answer()
  same => n,ConfBridge(bench)
 """
@@ -83,11 +85,13 @@ def bench_session() -> Iterator[PrivatePbx]:
     with TemporaryDirectory(prefix="hotline-bench-") as folder:
         Path(folder).chmod(0o755)
         with PrivatePbx(find_asterisk(), Path(folder) / "root", pbx_settings()) as pbx:
-            _add_phones(pbx)
+            add_phones(pbx)
             yield pbx
 
 
-def _add_phones(pbx: PrivatePbx) -> None:
+def add_phones(pbx: PrivatePbx) -> None:
+    """Configure what the tests need on a PBX that has just been started."""
+
     def endpoint(name: str, codecs: str = "ulaw,alaw", direct: str = "no", more: str = "") -> str:
         return _ENDPOINT.format(
             name=name, codecs=codecs, direct=direct, more=more, password=PASSWORD

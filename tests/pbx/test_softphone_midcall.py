@@ -9,7 +9,7 @@ import pytest
 from telephony.private_pbx import PrivatePbx
 from telephony.softphone import CallState, CallStateError, SoftCall, Softphone
 from tests.pbx.scene import channels, wait_until
-from tests.pbx.softphone_bench import DIRECT, Wire
+from tests.pbx.softphone_bench import DIRECT, History, Wire, add_phones
 
 pytestmark = pytest.mark.pbx
 pytest_plugins = ["tests.pbx.softphone_bench"]
@@ -198,6 +198,24 @@ def test_given_answer_never_acknowledged_when_time_is_up_then_the_call_ends(
     assert "never acknowledged" in coming.end_reason
     called.sip._acknowledge = receive  # type: ignore[method-assign]
     going.wait_ended(3)
+
+
+def test_given_silent_call_when_asked_then_it_goes_on_and_when_pbx_crashes_then_it_ends(
+    make_phone: MakePhone, bench: PrivatePbx, history: History
+) -> None:
+    phone = make_phone("201")
+    phone.silence_check_s = 0.3
+    call = phone.call("508")
+    call.wait_answered(3)
+    wait_until(lambda: history.count("<==", "OPTIONS") >= 2, "asked twice")
+    assert call.state is CallState.ANSWERED
+    phone.sip.t1_s = 0.01  # 64 of these are the limit
+    bench.kill()
+    try:
+        assert call.wait_ended(5) == 408
+    finally:
+        bench.start()
+        add_phones(bench)
 
 
 def test_given_rubbish_when_it_comes_then_the_phone_goes_on(

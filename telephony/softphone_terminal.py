@@ -78,7 +78,7 @@ class TerminalPhone:
     @property
     def call(self) -> SoftCall | None:
         """The call that keys act on: the one talked in, else one that rings, else one dialled."""
-        calls = self.phone.calls
+        calls = sorted(self.phone.calls, key=lambda call: call.held)
         for state in (CallState.ANSWERED, CallState.RINGING, CallState.DIALING):
             for call in calls:
                 if call.state is state:
@@ -111,6 +111,11 @@ class TerminalPhone:
                 (self.keypad, " · 拨号盘 keypad"),
             )
             if on
+        ]
+        notes += [
+            f" · 另有来电 also calling: {other.remote_number}"
+            for other in self.phone.calls
+            if other.state is CallState.RINGING
         ]
         return f"通话中 talking: {who}{by}{''.join(notes)}"
 
@@ -163,7 +168,8 @@ class TerminalPhone:
             self.phone.changed.notify_all()
 
     def _connect_sound(self) -> None:
-        talking = next((c for c in self.phone.calls if c.state is CallState.ANSWERED), None)
+        call = self.call
+        talking = call if call is not None and call.state is CallState.ANSWERED else None
         if self.device is not None:
             self.device.connect(talking)
         elif talking is not None:
@@ -208,6 +214,9 @@ class TerminalPhone:
     def _answer(self, _: str) -> None:
         ringing = [call for call in self.phone.calls if call.state is CallState.RINGING]
         if ringing:
+            for talking in self.phone.calls:
+                if talking.state is CallState.ANSWERED and not talking.held:
+                    talking.hold()
             ringing[0].answer()
         else:
             self.say("没有来电 nobody is calling")

@@ -211,6 +211,29 @@ def test_given_call_going_on_when_program_is_terminated_then_it_hangs_up_and_unr
     assert "8001/sip" not in pbx.console("pjsip show contacts")
 
 
+def test_given_talk_when_a_second_call_is_answered_then_the_first_is_held_meanwhile(
+    person: tuple[Person, str], phone: PhoneFactory
+) -> None:
+    agent, enter = person
+    agent.sees("空闲 ready")
+    first = phone("8002").call("8001")
+    agent.sees("来电 incoming: 8002")
+    agent.types("a" + enter)
+    first.wait_hears(440)
+    second = phone("8003").call("8001")
+    agent.sees("另有来电 also calling: 8003")
+    agent.types("a" + enter)
+    second.wait_hears(440)
+    first.wait_silent(440)
+    agent.sees("通话中 talking: 8003")
+    agent.types("h" + enter)
+    agent.sees("保持 on hold")
+    agent.types("o" + enter)
+    first.wait_hears(440)
+    first.hangup()
+    agent.sees("空闲 ready")
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_given_wrong_password_when_started_then_one_line_says_so_and_not_the_password(
     pbx: PrivatePbx, tmp_path: Path, terminal: bool

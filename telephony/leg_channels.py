@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from telephony.cel import CelRow, Fact, load_extra, read_fact
 
@@ -28,6 +29,7 @@ class Channel:
         "dialled_exten",
         "ended",
         "exten",
+        "extens",
         "first_at",
         "first_linkedid",
         "gone",
@@ -50,6 +52,7 @@ class Channel:
         self.account = ""
         self.num = ""
         self.exten = ""
+        self.extens: set[str] = set()  # where it was in the dialplan
         self.context = row.context
         self.apps: set[str] = set()
         self.started: int | None = None
@@ -98,6 +101,15 @@ class Move:
         self.bridge = bridge
 
 
+class Attended(NamedTuple):
+    """A phone joined two of its calls and let go; uniqueids of channels."""
+
+    at: int
+    by: str
+    transferee: str
+    target: str
+
+
 class Call:
     """The rows of one call, read: its channels, moves between bridges and facts."""
 
@@ -105,6 +117,7 @@ class Call:
         self.channels: dict[str, Channel] = {}
         self.moves: list[Move] = []
         self.facts: list[Fact] = []
+        self.attended: list[Attended] = []
         self.saw_bridges = False
         self._at: dict[str, str] = {}  # channel -> the bridge it is in
         self._holding: set[str] = set()
@@ -125,6 +138,8 @@ class Call:
             channel.linkedid = row.linkedid
         if row.account:
             channel.account = row.account
+        if row.exten:
+            channel.extens.add(row.exten)
         if row.app:
             channel.apps.add(row.app)
             if row.app in OUTGOING:
@@ -212,6 +227,12 @@ class Call:
         if fact is not None:
             self.facts.append(fact)
 
+    def _attended_transfer(self, channel: Channel, row: CelRow) -> None:
+        extra = load_extra(row.extra)
+        citizen = str(extra.get("transferee_channel_uniqueid") or "")
+        target = str(extra.get("transfer_target_channel_uniqueid") or "")
+        self.attended.append(Attended(row.at, row.uniqueid, citizen, target))
+
     def _linkedid_end(self, channel: Channel, row: CelRow) -> None:
         self._ended_linkedids[row.linkedid] = row.at
 
@@ -227,6 +248,7 @@ _HANDLERS = {
     "BRIDGE_END": Call._old_bridge_end,
     "USER_DEFINED": Call._fact,
     "LINKEDID_END": Call._linkedid_end,
+    "ATTENDEDTRANSFER": Call._attended_transfer,
 }
 
 

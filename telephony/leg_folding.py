@@ -87,7 +87,7 @@ class Folding:
                 real.outgoing
                 and real.first_at >= second.first_at
                 and real.linkedid == second.linkedid
-                and real.dialled_exten == second.exten
+                and real.dialled_exten in second.extens
             ):
                 return real
         return None

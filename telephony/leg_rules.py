@@ -29,6 +29,10 @@ CASE = re.compile(r"\d{8}-\S*\d+\.\d+")
 """Our case numbers: the day and the citizen's uniqueid; other account codes are no case."""
 
 
+OUTCOMES = {17: "busy", 18: "unanswered", 19: "unanswered", 20: "unreachable", 21: "declined"}
+"""Q.850 cause -> outcome of a hand-over."""
+
+
 @dataclass(slots=True)
 class Offer:
     """A hand-over as far as its target's leg is concerned."""
@@ -84,6 +88,7 @@ class _Assembly:
         for key, segments in segments_of(self.call, self.folding).items():
             self.result[key].segments = segments
         self._cases()
+        self.call.facts += self._attended()
         self._roles()
         for leg in self.result.values():
             self._talk(leg)
@@ -164,6 +169,36 @@ class _Assembly:
                 leg.case = by_linkedid.get(leg.linkedid)
             if leg.case is None and len(only) == 1:
                 leg.case = next(iter(only))
+
+    def _attended(self) -> list[Fact]:
+        """A phone's own attended transfer never meets our dialplan: its facts are made here."""
+        facts = []
+        began = {
+            self.folding.leg_of[fact.uniqueid] for fact in self.call.facts if fact.kind == "CASE"
+        }
+        for number, one in enumerate(self.call.attended, 1):
+            by, citizen, target = (
+                self.result.get(self.folding.leg_of.get(uniqueid, ""))
+                for uniqueid in (one.by, one.transferee, one.target)
+            )
+            if citizen is None or target is None or target is citizen:
+                continue
+            if target.uniqueid in began:  # joined from the call with the desk
+                citizen, target = target, citizen
+            if citizen.case is None:
+                continue
+            values = {"id": f"{citizen.case}-a{number}", "case": citizen.case}
+            values |= {"desk": target.party or "", "by": (by and by.party) or ""}
+            offer = {"kind": "attended", "caller": citizen.uniqueid}
+            facts.append(Fact(one.at, "OFFERED", values | offer, one.by))
+            if target.answered is not None:
+                at = max(one.at, target.answered)
+                facts.append(Fact(at, "ACCEPTED", values | {"leg": target.uniqueid}, one.by))
+            elif target.ended is not None:
+                outcome = OUTCOMES.get(target.cause or 0, "failed")
+                ended = {"outcome": outcome, "cause": str(target.cause or "")}
+                facts.append(Fact(target.ended, "ENDED", values | ended, one.by))
+        return facts
 
     def _roles(self) -> None:
         offers = _offers(self.call.facts)

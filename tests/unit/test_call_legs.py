@@ -102,6 +102,7 @@ def test_given_an_attended_transfer_then_nobody_talks_before_the_target_answers(
     assert len(target.channels) == 3
     assert talks(citizen, legs) == [(["8001"], 4.5), (["12345"], 1.5)]
     assert talks(agent, legs) == [(["13812345678"], 4.5), (["12345"], 0.1)]
+    assert (target.role, target.handover) == ("target", f"{citizen.case}-a1")
 
 
 def test_given_a_parked_call_then_waiting_is_not_talking() -> None:

@@ -127,6 +127,10 @@ async def test_given_a_case_then_its_whole_story_is_told(day: Database) -> None:
 async def test_given_filters_of_cases_and_handovers_then_they_fit(day: Database) -> None:
     owned = await queries.list_cases(day, CaseFilter(owner="110"))
     assert [case["case"] for case in owned.items] == [TRANSFER]
+    # A phone's own attended transfer is on record like any other hand-over.
+    (attended,) = (await queries.list_cases(day, CaseFilter(owner="12345"))).items
+    (handover,) = (await queries.get_case(day, attended["case"]))["handovers"]
+    assert (handover["kind"], handover["by"], handover["state"]) == ("attended", "8001", "accepted")
     assert (await queries.list_cases(day, CaseFilter(state="open"), limit=1)).items
     assert not (await queries.list_cases(day, CaseFilter(caller="139"))).items
     busy = await queries.list_handovers(day, HandoverFilter(state="busy"))

@@ -93,7 +93,7 @@ async def examine(settings: Settings, *, test_call: bool = False) -> list[Findin
     """All checks of one PBX and its record, in the order of :data:`CHECKS`, the link first.
 
     ``test_call`` proves that CEL grows with a call that no phone hears; it leaves a leg on record.
-    Takes some 10 s at most, and less than 1 s when all is well. Raises :class:`~telephony.errors.SettingsError` only.
+    Takes some 10 s at most, and less than 1 s when all is well. Raises nothing of ours.
     """
     async with _linked(settings.pbx) as (verdict, client):
         patient = Patient(settings, client, test_call=test_call)

@@ -84,9 +84,16 @@ class Patient:
         """Whether the PBX is on this machine, as far as its address tells."""
         host = self.settings.pbx.host
         try:
-            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+            address = ipaddress.ip_address(host)
         except ValueError:
-            return host == socket.gethostname()
+            return host in ("localhost", socket.gethostname())
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((host, 0))
+            except OSError:  # not an address of ours
+                return False
+        return True
 
     async def value(self, expression: str) -> str:
         """A dialplan function or variable outside of any channel; "" when there is none."""

@@ -33,6 +33,7 @@ from telephony.doctor_model import (
     wrong,
 )
 from telephony.models import CelPosition
+from telephony.pbx import Pbx
 
 CEL_EVENTS = frozenset(
     (
@@ -44,8 +45,8 @@ CEL_EVENTS = frozenset(
 """What legs are made of."""
 SLOW_BACK_ENDS = ("cel_sqlite3_custom",)
 
-TEST_DIAL = "Local/s@hotline-third-idle/n"
-"""A context of ours that hangs up at once: a channel that rings nowhere and meets nobody."""
+TEST_CONTEXT = "hotline-third-idle"
+"""A context of ours that hangs up at once: a channel to it rings nowhere and meets nobody."""
 TEST_LIMIT_S = 2.0
 LOOK_EVERY_S = 0.05
 TAIL_BYTES = 65536
@@ -173,12 +174,14 @@ async def _compare(patient: Patient, file: Path) -> Verdict:
 async def _prove(patient: Patient, file: Path) -> Verdict:
     """Make a call of a channel with itself, and wait for its row."""
     patient.must_be_allowed("Originate", "originate")
+    if not await Pbx(patient.link, patient.settings).extension_exists(TEST_CONTEXT, "s"):
+        raise NotChecked(f"{TEST_CONTEXT} is not loaded", todo="see the line dialplan")
     mark = f"hotline-doctor-{secrets.token_hex(4)}"
     size = _size(file)
     await patient.link.action(
         "Originate",
         {
-            "Channel": TEST_DIAL,
+            "Channel": f"Local/s@{TEST_CONTEXT}/n",
             "Application": "NoOp",
             "Account": mark,
             "Timeout": round(TEST_LIMIT_S * 1000),

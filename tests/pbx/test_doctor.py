@@ -169,6 +169,15 @@ async def test_given_cel_that_is_off_when_examined_then_told(
     assert "did not grow within 2 s of a test call" in named(findings, "cel-file").found
 
 
+async def test_given_no_context_for_a_test_call_when_examined_then_cel_is_not_blamed(
+    pbx: PrivatePbx, settings: Settings
+) -> None:
+    file = "hotline/extensions/three_way.conf"
+    with changed(pbx, file, "[hotline-third-idle]", "[elsewhere]", "dialplan reload"):
+        found = named(await examine(settings, test_call=True), "cel-file")
+    assert found.found == "not checked: hotline-third-idle is not loaded"
+
+
 async def test_given_a_talk_when_examined_then_its_rows_prove_that_cel_grows(
     talk: Talk, settings: Settings, tmp_path: Path
 ) -> None:

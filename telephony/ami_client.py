@@ -274,7 +274,7 @@ class AmiClient(AmiLink):
             self.fire_recv_event(packet)
         elif isinstance(packet, Response):
             self.fire_recv_reponse(packet)
-        elif pack:
+        elif pack.strip("\r\n"):
             self._fire_on_unknown(pack=pack)
 
     def fire_recv_reponse(self, response: Response) -> None:  # the library's spelling

@@ -137,7 +137,7 @@ async def test_a_reply_that_never_comes_times_out_alone(server: FakeAmi, client:
     slow = client.submit("Redirect", timeout=0.1)
     slower = client.submit("Redirect", timeout=0.2)
     assert (await client.action("Ping")).ok
-    with pytest.raises(PbxTimeout, match="did not answer Redirect within 0.1 s"):
+    with pytest.raises(PbxTimeout, match=r"did not answer Redirect within 0\.1 s"):
         await slow
     assert not slower.done()
     with pytest.raises(PbxTimeout):
@@ -348,9 +348,7 @@ async def test_the_library_s_hooks_are_called_and_isolated(server: FakeAmi) -> N
 
     names = ["on_action", "on_response", "on_event", "on_connect", "on_disconnect", "on_unknown"]
     client.add_listener(**dict.fromkeys(names, broken))
-    client.add_listener(
-        **{name: lambda name=name, **_: seen.append(name) for name in names}  # type: ignore[misc]
-    )
+    client.add_listener(**{name: lambda name=name, **_: seen.append(name) for name in names})
     heard = Heard()
     client.add_event_listener(heard, ["Hangup"])
     with capture_logs() as logs:
@@ -470,7 +468,7 @@ async def test_slow_listeners_stop_the_reading_and_lose_nothing(server: FakeAmi)
 
     flooding = asyncio.create_task(flood())
     async with asyncio.timeout(5):
-        while not client._paused:
+        while not client._paused:  # noqa: ASYNC110 (nothing tells the outside of a pause)
             await asyncio.sleep(0.01)
     # One read brings at most 256 KiB; with that the backlog is bounded though 17 MB wait.
     assert client._backlog.size < 50 + 256 * 1024 // 400

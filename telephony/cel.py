@@ -235,10 +235,14 @@ def read_fact(row: CelRow) -> Fact | None:
     """What our dialplan noted in this row, or None when it is not one of our rows."""
     if not row.fact.startswith("HOTLINE_"):
         return None
-    extra = load_extra(row.extra)
-    text = extra.get("extra", "") if extra else row.extra
-    pairs = parse_qsl(str(text), keep_blank_values=True)
-    return Fact(row.at, row.fact.removeprefix("HOTLINE_"), dict(pairs), row.uniqueid)
+    return Fact(row.at, row.fact.removeprefix("HOTLINE_"), dict(_pairs(row.extra)), row.uniqueid)
+
+
+@lru_cache(maxsize=4096)
+def _pairs(extra: str) -> tuple[tuple[str, str], ...]:
+    loaded = load_extra(extra)
+    text = loaded.get("extra", "") if loaded else extra
+    return tuple(parse_qsl(str(text), keep_blank_values=True))
 
 
 def load_extra(text: str) -> dict[str, Any]:

@@ -33,6 +33,10 @@ class Channel:
         "first_at",
         "first_linkedid",
         "gone",
+        "is_local",
+        "is_pseudo",
+        "is_real",
+        "is_stand_in",
         "linkedid",
         "name",
         "names",
@@ -46,6 +50,11 @@ class Channel:
     def __init__(self, row: CelRow) -> None:
         self.uniqueid = row.uniqueid
         self.name = row.channel
+        technology = row.channel.partition("/")[0]
+        self.is_local = technology == "Local"
+        self.is_pseudo = technology in PSEUDO
+        self.is_stand_in = technology in STAND_INS or row.channel.endswith("<ZOMBIE>")
+        self.is_real = not (self.is_local or self.is_pseudo or self.is_stand_in)
         self.names = [row.channel] if row.channel else []
         self.linkedid = self.first_linkedid = row.linkedid
         self.first_at = row.at
@@ -63,26 +72,6 @@ class Channel:
         self.source = ""
         self.outgoing = False  # the PBX called it
         self.dialled_exten = ""  # the extension whose Dial called it
-
-    @property
-    def technology(self) -> str:
-        return self.name.partition("/")[0]
-
-    @property
-    def is_local(self) -> bool:
-        return self.name.startswith("Local/")
-
-    @property
-    def is_stand_in(self) -> bool:
-        return self.technology in STAND_INS or self.name.endswith("<ZOMBIE>")
-
-    @property
-    def is_pseudo(self) -> bool:
-        return self.technology in PSEUDO
-
-    @property
-    def is_real(self) -> bool:
-        return not (self.is_local or self.is_stand_in or self.is_pseudo)
 
     @property
     def device(self) -> str:

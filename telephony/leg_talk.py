@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import groupby
 from operator import attrgetter
 
@@ -73,9 +74,9 @@ class _Rooms:
         return set(self._bridges) if self._pairs else touched
 
     def heard_by(self, leg: str) -> tuple[str, ...]:
-        bridges = set(self._bridges.get(leg, ()))
+        bridges: Collection[str] = self._bridges.get(leg, ())
         if self._pairs:
-            bridges = self._joined(bridges)
+            bridges = self._joined(set(bridges))
         others = {one for bridge in bridges for one in self._rooms[bridge]}
         others.discard(leg)
         return tuple(sorted(others))

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from telephony.ami_client import AmiClient, Event, LinkRefused
 from telephony.ami_packets import PacketStream
 from telephony.errors import HotlineError, PbxTimeout, PbxUnavailable
-from tests.unit.fake_ami import FakeAmi, FakeLink, fake_ami, silence
+from tests.unit.fake_ami import BANNER, FakeAmi, FakeLink, fake_ami, silence
 
 Action = dict[str, list[str]]
 Make = Callable[..., AmiClient]
@@ -203,33 +203,41 @@ async def test_given_silent_link_when_ping_is_not_answered_then_cut_and_linked_a
     assert "Redirect" not in server.links[-1].names()
 
 
-async def test_given_slow_reader_when_8_mb_are_sent_then_all_arrives_and_link_lives(
-    server: FakeAmi, make: Make
-) -> None:
-    client = await up(make(ping_interval=0.2, ping_timeout=0.2, action_timeout=60))
+async def test_given_slow_reader_when_8_mb_are_sent_then_all_arrives_and_link_lives() -> None:
+    loop = asyncio.get_running_loop()
     value = "".join(chr(ord("a") + number % 26) for number in range(8 * 2**20))
     arrived = bytearray()
-    reader = server.link.reader
 
-    async def slowly() -> None:
-        transport: asyncio.ReadTransport = server.link.writer.transport  # type: ignore[assignment]
-        while len(arrived) < len(value) or not arrived.endswith(b"\r\n\r\n"):
-            transport.pause_reading()
-            await asyncio.sleep(0.005)
-            transport.resume_reading()
-            arrived.extend(await reader.read(2**17))
+    async def read_slowly(listener: socket.socket) -> None:
+        link, _ = await loop.sock_accept(listener)
+        with link:
+            await loop.sock_sendall(link, BANNER)
+            login = (await loop.sock_recv(link, 4096)).decode()
+            action_id = login.partition("ActionID: ")[2].partition("\r\n")[0]
+            await loop.sock_sendall(
+                link, f"Response: Success\r\nActionID: {action_id}\r\n\r\n".encode()
+            )
+            while value[-100:].encode() + b"\r\n" not in arrived[-70_000:]:
+                await asyncio.sleep(0.005)
+                arrived.extend(await loop.sock_recv(link, 65536))
 
-    server.link.received.clear()
-    serving = [task for task in asyncio.all_tasks() if "_serve" in repr(task)]
-    for task in serving:
-        task.cancel()
-    await asyncio.gather(*serving, return_exceptions=True)
-    future = client.submit("Setvar", {"Value": value})
-    async with asyncio.timeout(30):
-        await slowly()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        port = listener.getsockname()[1]
+        client = AmiClient(
+            "127.0.0.1", port, "hotline", "s3cret",
+            ping_interval=0.2, ping_timeout=0.2, action_timeout=60,
+        )  # fmt: skip
+        reading = asyncio.create_task(read_slowly(listener))
+        await up(client)
+        waiting = client.submit("Setvar", {"Value": value})
+        async with asyncio.timeout(30):
+            await reading
+        with pytest.raises(PbxUnavailable):
+            await waiting
+        await client.stop()
     assert arrived.count(b"Action: Setvar") == 1
-    assert f"Value: {value}".encode() in arrived
-    future.cancel()
+    assert f"Value: {value}\r\n".encode() in arrived
 
 
 # -- signing in ------------------------------------------------------------------------------------

@@ -262,13 +262,12 @@ class LiveCalls:
         match event.name:
             case "BridgeEnter":
                 self._put_in_bridge(channel, event.get("BridgeUniqueid"))
-                channel.left_queue = False
             case "BridgeLeave" if channel.bridge == event.get("BridgeUniqueid"):
                 self._put_in_bridge(channel, "")
             case "QueueCallerJoin":
-                channel.queue, channel.left_queue = event.get("Queue"), False
+                channel.queue = event.get("Queue")
             case "QueueCallerLeave":
-                channel.queue, channel.left_queue = "", True
+                channel.queue = ""
             case "Hold" | "Unhold":
                 channel.held = event.name == "Hold"
             case "UserEvent" if event.get("UserEvent") == "Hotline":
@@ -312,6 +311,10 @@ class LiveCalls:
             self._citizens.setdefault(channel.uniqueid, None)
         elif not channel.told:
             channel.role, channel.party = self._directory.of_device(channel)
+            for caller in self._accounts.get(account):
+                running = self._citizens.get(caller)
+                if running is not None and self._directory.rings(running.desk, channel):
+                    self._tell(channel, running.desk)
 
     def _tell(self, channel: Channel, party: str) -> None:
         if party and channel.uniqueid not in self._citizens:

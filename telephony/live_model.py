@@ -36,7 +36,6 @@ class Channel:
     connected: str = ""
     bridge: str = ""
     queue: str = ""
-    left_queue: bool = False
     held: bool = False
     role: Role = "other"
     party: str = ""
@@ -98,12 +97,17 @@ class Directory:
     def __init__(self, settings: Settings) -> None:
         self._trunk = settings.trunk_context
         self._agents = {agent.id for agent in settings.agents}
+        self._desks = {
+            desk.id: frozenset(devices(desk.dial) + devices(desk.dial_backup or ""))
+            for desk in settings.desks
+        }
         self._parties: dict[str, tuple[Role, str]] = {}
-        for desk in settings.desks:
-            for device in devices(desk.dial) + devices(desk.dial_backup or ""):
-                # Desks behind one trunk cannot be told apart by their device.
-                shared = self._parties.get(device, ("target", desk.id))[1] != desk.id
-                self._parties[device] = ("target", "" if shared else desk.id)
+        for device in frozenset().union(*self._desks.values()):
+            # A desk's own device stays its own when a ring-all desk rings it too; desks behind one
+            # trunk cannot be told apart by it.
+            own = [desk.id for desk in settings.desks if desk.dial == device]
+            ringing = own or [desk for desk, theirs in self._desks.items() if device in theirs]
+            self._parties[device] = ("target", ringing[0] if len(ringing) == 1 else "")
         for agent in settings.agents:
             for device in devices(agent.dial):
                 self._parties[device] = ("agent", agent.id)
@@ -116,6 +120,10 @@ class Directory:
     def of_device(self, channel: Channel) -> tuple[Role, str]:
         """Role and party of a channel that is not a citizen's, by its device."""
         return self._parties.get(channel.endpoint, ("other", ""))
+
+    def rings(self, desk: str, channel: Channel) -> bool:
+        """Whether a desk is called on this channel's device."""
+        return channel.endpoint in self._desks.get(desk, ())
 
     def of_party(self, party: str) -> tuple[Role, str]:
         """Role and party of somebody the dialplan names: an agent, else a desk."""
@@ -152,7 +160,4 @@ def state_of(
         return "three-way" if len(others) > 1 else "talking"
     if any(one is not citizen for one in parties):
         return "ringing"
-    if citizen.context == MESSAGE_CONTEXT:
-        return "message"
-    # No event tells of the step from the queue to the message box, so leaving unanswered says it.
-    return "message" if citizen.left_queue else "queued"
+    return "message" if citizen.context == MESSAGE_CONTEXT else "queued"

@@ -10,7 +10,7 @@ import pytest
 from telephony.ami_client import AmiClient
 from telephony.errors import CallNotFound, PbxUnavailable
 from telephony.live_calls import EVENTS, LiveCalls
-from telephony.live_model import Call, devices
+from telephony.live_model import Call, Channel, Directory, devices
 from telephony.pbx import Pbx
 from telephony.settings import Desk
 from tests.unit.simulated_pbx import SimChannel, SimulatedPbx
@@ -150,6 +150,9 @@ async def test_given_nobody_answers_when_the_queue_is_left_then_a_message_is_tak
     agent = simulated.ring(citizen, "PJSIP/8001")
     simulated.hangup(agent)
     simulated.unqueue(citizen)
+    assert (await the_call(live)).state == "queued"
+    citizen.context = "hotline-message"
+    simulated.fact(citizen, "HOTLINE_MESSAGE_BEGINS")
     assert (await the_call(live)).state == "message"
 
 
@@ -372,11 +375,30 @@ async def test_desks_behind_one_trunk_are_told_apart_by_the_dialplan_only(
     live = LiveCalls(Pbx(client, settings), settings)
     await client.start()
     await client.wait_up(5)
+
+    def desk_of(call: Call) -> list[tuple[str, str]]:
+        return [(party.role, party.party) for party in call.parties[1:]]
+
     citizen = simulated.citizen()
     desk = simulated.ring(citizen, "PJSIP/city")
-    call = await the_call(live)
-    assert [(party.role, party.party) for party in call.parties[1:]] == [("target", "")]
+    assert desk_of(await the_call(live)) == [("target", "")]
     simulated.fact(desk, "HOTLINE_ACCEPTED", id="h", desk="12345", leg=desk.uniqueid)
-    call = await the_call(live)
-    assert [(party.role, party.party) for party in call.parties[1:]] == [("target", "12345")]
+    assert desk_of(await the_call(live)) == [("target", "12345")]
+    simulated.hangup(desk)
+    simulated.offered(citizen, "110", by="8001", kind="one-key")
+    simulated.ring(citizen, "PJSIP/city")
+    assert desk_of(await the_call(live)) == [("target", "110")]
     await client.stop()
+
+
+@pytest.mark.parametrize("order", [("110", "all"), ("all", "110")])
+async def test_a_desks_own_phone_stays_its_own_when_others_ring_it_too(
+    simulated: SimulatedPbx, order: tuple[str, ...]
+) -> None:
+    dials = {"110": "PJSIP/110", "all": "PJSIP/110&PJSIP/12345"}
+    desks = [Desk(id=name, name=name, dial=dials[name]) for name in order]
+    directory = Directory(simulated.settings(desks=desks, keys=[]))
+    assert directory.of_device(Channel("1.1", "PJSIP/110-1")) == ("target", "110")
+    assert directory.of_device(Channel("1.1", "PJSIP/12345-1")) == ("target", "all")
+    assert directory.of_device(Channel("1.1", "PJSIP/8002-1")) == ("agent", "8002")
+    assert directory.of_device(Channel("1.1", "PJSIP/1-1")) == ("other", "")

@@ -13,6 +13,7 @@ import math
 import random
 import secrets
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -144,21 +145,24 @@ class AmiLink(IsolatedHooks, asyncio.Protocol):
 
     async def listen(self) -> None:
         """Keep the link up until cancelled: sign in, run the hooks, wait for the loss, again."""
-        failures = 0
+        failures, told = 0, ""
         while True:
+            self._up_since = math.inf
             self._failure = await self._one_link()
+            held = time.monotonic() - self._up_since  # -inf for a link that never was up
+            # A link that is lost as soon as it is up must not be tried ten times a second.
+            failures = 0 if held > self._retry_max else min(failures + 1, 10)
+            pause = min(self._retry_first * 2**failures, self._retry_max)
             if isinstance(self._failure, LinkRefused):
                 self._settled.set()
                 pause = self._retry_refused
-            else:
-                failures = 0 if self._was_up else failures + 1
-                pause = min(self._retry_first * 2**failures, self._retry_max)
-            log.warning("no link to the PBX", reason=self._failure.detail, retry_s=round(pause, 2))
+            if held >= 0 or told != self._failure.detail:  # once, not at every attempt
+                log.warning("no link to the PBX, trying again", reason=self._failure.detail)
+                told = self._failure.detail
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 
     async def _one_link(self) -> PbxUnavailable:
         """The life of one link from connecting to its loss; returns why it ended."""
-        self._was_up = False
         try:
             await self._sign_in()
             await self._stay_up()
@@ -169,7 +173,7 @@ class AmiLink(IsolatedHooks, asyncio.Protocol):
             return PbxUnavailable(f"{self._where} cannot be used: {error}")
         finally:
             await self.disconnect()
-            if self._was_up:
+            if self._up_since < math.inf and self._supervisor is not None:  # lost, not stopped
                 await self._run_hooks(self._down_hooks)
 
     async def connect(self) -> None:
@@ -245,7 +249,7 @@ class AmiLink(IsolatedHooks, asyncio.Protocol):
 
     async def _stay_up(self) -> NoReturn:
         """Run the hooks, be up, wait for the loss; raises :class:`PbxUnavailable` then."""
-        self._was_up = True
+        self._up_since = time.monotonic()
         self._heard_at = self._loop.time()
         self._arm(self._heard_at + self._ping_interval)
         with suppress(TimeoutError):

@@ -126,9 +126,9 @@ class LiveCalls:
             if citizen is not None:
                 return self._call(citizen)
             linked = self._linked.get(self._channels[uniqueid].linkedid)
-            return self._call_without_citizen(
-                [self._channels[one] for one in linked if self._channels[one].real]
-            )
+            real = [self._channels[one] for one in linked if self._channels[one].real]
+            if real:
+                return self._call_without_citizen(real)
         for one in self._accounts.get(call_id):
             if one in self._citizens:
                 return self._call(self._channels[one])

@@ -174,7 +174,9 @@ async def test_a_call_is_found_by_each_of_its_names(
     for name in (citizen.uniqueid, citizen.account, citizen.name, agent.uniqueid, agent.name):
         assert live.call(name).id == citizen.uniqueid
     assert live.call(other.account).id == other.uniqueid
-    for unknown in ("", "1.1", "20261124-1.1"):
+    helper = simulated.new("Local/110@hotline-third")
+    await told(live)
+    for unknown in ("", "1.1", "20261124-1.1", helper.uniqueid, helper.name):
         with pytest.raises(CallNotFound):
             live.call(unknown)
 

@@ -188,11 +188,12 @@ class AmiClient(AmiLink):
     ) -> asyncio.Future[Any]:
         action.keys["ActionID"] = action_id
         data = render_action(action)
-        if self._transport is None or not (self._signed_in or isinstance(action, LoginAction)):
+        if not (self._signed_in or isinstance(action, LoginAction)):
             raise PbxUnavailable(self._failure.detail)
+        transport = self._open_transport()
         self._futures[action_id] = pending
         self._fire_on_action(action=action)
-        self._transport.write(data)
+        transport.write(data)
         self._arm(pending.deadline)
         self._regulate()
         return pending.future
@@ -206,9 +207,12 @@ class AmiClient(AmiLink):
     def send(self, pack: Action) -> None:
         """Write an action of which no answer is expected."""
         data = render_action(pack)
-        if self._transport is None:
+        self._open_transport().write(data)
+
+    def _open_transport(self) -> asyncio.Transport:
+        if self._transport is None or self._transport.is_closing():
             raise PbxUnavailable(self._failure.detail)
-        self._transport.write(data)
+        return self._transport
 
     # -- hearing -------------------------------------------------------------------------------
 

@@ -120,6 +120,14 @@ async def test_given_link_lost_when_asked_before_it_is_back_then_unavailable(
         await client.action("Ping")
 
 
+async def test_given_link_being_dropped_when_asked_then_unavailable(make: Make) -> None:
+    client = await up(make())
+    client._abort("the test says so")
+    with pytest.raises(PbxUnavailable):
+        client.submit("Ping")
+    assert not client._futures
+
+
 async def test_given_many_losses_when_pbx_returns_then_every_link_has_ids_of_its_own(
     server: FakeAmi, make: Make
 ) -> None:

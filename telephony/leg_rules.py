@@ -5,7 +5,8 @@ in through the trunk context is a citizen's; whose device it is, by the director
 was called while a hand-over was offered is its target; a channel that runs ChanSpy is a
 supervisor's. Where nobody noted who took the call and there is no directory, the call is read
 by its shape: the channel that began it is the citizen, the first party called that talked with the
-citizen the agent, a party called after that a target. All else stays unknown (None).
+citizen the agent, a party called after that a target. Whom a queue rang in vain is an agent.
+All else stays unknown (None).
 
 **State**: ``complete`` has its start and its end on record; ``cut_off`` lacks one of them and is
 known to be over (the PBX restarted, or its linkedid ended); ``open`` has no end yet.
@@ -31,6 +32,9 @@ CASE = re.compile(r"\d{8}-\S*\d+\.\d+")
 
 OUTCOMES = {17: "busy", 18: "unanswered", 19: "unanswered", 20: "unreachable", 21: "declined"}
 """Q.850 cause -> outcome of a hand-over."""
+
+
+NORMAL_CLEARING = 16
 
 
 @dataclass(slots=True)
@@ -93,6 +97,7 @@ class _Assembly:
         for leg in self.result.values():
             self._talk(leg)
             self._hung_up_by(leg, people[leg.uniqueid])
+            self._own_cause(leg)
         self._callers()
         return sorted(self.result.values(), key=lambda leg: (leg.first_at, leg.uniqueid))
 
@@ -147,6 +152,22 @@ class _Assembly:
             if source in channel.names:
                 leg.hung_up_by = self.folding.leg_of[channel.uniqueid]
                 return
+
+    def _own_cause(self, leg: Leg) -> None:
+        """Asterisk leaves the cause of a hand-over that failed on the legs that then talk on.
+
+        When one of the people in the call hangs up after that, it is a normal end.
+        """
+        if leg.hung_up_by is None or not leg.segments or leg.ended is None:
+            return
+        tried = {
+            fact.values.get("cause"): fact.at
+            for fact in self.call.facts
+            if fact.kind == "ENDED" and fact.values.get("case") == leg.case
+        }
+        at = tried.get(str(leg.cause))
+        if at is not None and leg.segments[-1].start >= at:
+            leg.cause = NORMAL_CLEARING
 
     # --- cases, roles, callers
 
@@ -209,10 +230,16 @@ class _Assembly:
         noted = any(fact.kind == "TAKEN" for fact in self.call.facts)
         if not noted and not self.directory.devices:
             self._roles_by_shape()
+        for key, leg in self.result.items():
+            if leg.role is None and self.heads[key].outgoing and self._from_queue(leg):
+                leg.role = "agent"
         for leg in self.result.values():
             if leg.role in ("agent", "target", "supervisor") and leg.party is not None:
                 known = self.directory.parties.get(leg.party)
                 leg.department = known.department if known is not None else None
+
+    def _from_queue(self, leg: Leg) -> bool:
+        return any("AppQueue" in self.call.channels[one].apps for one in leg.channels)
 
     def _noted_roles(self) -> None:
         for fact in self.call.facts:

@@ -105,6 +105,32 @@ def test_given_an_attended_transfer_then_nobody_talks_before_the_target_answers(
     assert (target.role, target.handover) == ("target", f"{citizen.case}-a1")
 
 
+def test_given_a_chain_of_handovers_then_every_target_is_told() -> None:
+    legs = legs_of("house_chain")
+    assert [(leg.role, leg.party, (leg.handover or "")[-3:]) for leg in legs] == [
+        ("citizen", "13804210001", ""),
+        ("agent", "8001", ""),
+        ("target", "110", "-h1"),
+        ("target", "12345", "-h2"),
+        ("target", "120", "-h3"),
+    ]
+    assert len({leg.case for leg in legs}) == 1
+
+
+def test_given_a_target_that_was_busy_then_those_who_talk_on_end_normally() -> None:
+    legs = legs_of("house_busy")
+    causes = [(leg.role, leg.cause) for leg in legs]
+    assert causes == [("citizen", 16), ("agent", 16), *[("target", 17)] * 3]
+    assert talks(legs[0], legs) == [(["8001"], 0.4)] * 4
+
+
+def test_given_a_third_party_called_by_a_key_then_its_local_channel_is_folded_into_it() -> None:
+    legs = legs_of("house_three_way")
+    assert [leg.role for leg in legs] == ["citizen", "agent", "target"]
+    assert [len(leg.channels) for leg in legs] == [1, 1, 3]
+    assert legs[2].handover == f"{legs[0].case}-h1"
+
+
 def test_given_a_parked_call_then_waiting_is_not_talking() -> None:
     legs = legs_of("park")
     assert talks(legs[0], legs) == [(["8001"], 1.0), (["8002"], 2.0)]

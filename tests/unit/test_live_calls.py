@@ -323,6 +323,7 @@ async def test_a_pbx_that_tells_no_channels_leaves_no_picture(
     simulated.citizen()
     await told(live)
     assert _sizes(live) == [0, 0, 0, 0, 0, 0]
+    assert live._waiting is None
     with pytest.raises(PbxUnavailable):
         live.calls()
 

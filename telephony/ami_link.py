@@ -355,7 +355,8 @@ class AmiLink(IsolatedHooks, asyncio.Protocol):
 
     def _watch(self, now: float) -> float:
         """Ask a silent PBX whether it is there, and give up a link that stays silent."""
-        assert self._transport is not None
+        if self._transport is None or self._transport.is_closing():
+            return math.inf
         unsent = self._transport.get_write_buffer_size()
         if self._paused:
             self._heard_at = now  # it is we who do not listen

@@ -18,7 +18,6 @@ with ``started_at`` unknown, ``open`` while it lasts and ``cut_off`` when it end
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,7 +35,6 @@ GRACE_S = 60
 """A row may come this long after later ones."""
 LOST_GRACE_S = 4 * 3600
 """A call that a restart seems to have cut off is kept in mind for so long."""
-_UNIQUEID = re.compile(r"(?:(.*)-)?(\d{9,11})\.(\d+)")
 
 by_time = itemgetter(0)
 
@@ -102,30 +100,30 @@ class LegBuilder:
 
     def feed(self, row: CelRow) -> None:
         """Take one row."""
+        at, event, _, uniqueid, linkedid, _, _, _, _, _, account, _, _, _ = row
         index = self._index
-        uniqueid = row.uniqueid
         call = index.get(uniqueid)
         if call is None:
-            call = index.get(row.linkedid)
+            call = index.get(linkedid)
             if call is None:
                 call = GatheredCall()
             self._join(call, uniqueid)
-        if uniqueid not in call.open and uniqueid not in call.closed:
-            call.open.add(uniqueid)
+        if uniqueid not in call.open:
+            if uniqueid not in call.closed:
+                call.open.add(uniqueid)
         elif call.lost and uniqueid in call.lost:
             self._not_lost(row)
         call.rows.append(row)
-        if row.at > call.last_at:
-            call.last_at = row.at
-            if row.at > self.now:
-                self.now = row.at
+        if at > call.last_at:
+            call.last_at = at
+            if at > self.now:
+                self.now = at
         # LINKEDID_END names the linkedid that the channel has left.
-        if index.get(row.linkedid) is not call and row.event != "LINKEDID_END":
-            call = self._join(call, row.linkedid)
-        account = row.account
+        if linkedid != uniqueid and index.get(linkedid) is not call and event != "LINKEDID_END":
+            call = self._join(call, linkedid)
         if account and index.get(account) is not call and _is_case(account):
             call = self._join(call, account)
-        tie = _TIES.get(row.event)
+        tie = _TIES.get(event)
         if tie is not None:
             call = tie(self, call, row)
         self._changed[call] = None
@@ -227,6 +225,8 @@ class LegBuilder:
         return call
 
     def _fact(self, call: GatheredCall, row: CelRow) -> GatheredCall:
+        if row.account and self._index.get(row.account) is call:
+            return call  # the account code is the case already
         fact = read_fact(row)
         case = fact.values.get("case", "") if fact is not None else ""
         return self._join(call, case) if CASE.fullmatch(case) else call
@@ -234,10 +234,9 @@ class LegBuilder:
     # --- restarts
 
     def _watch_restart(self, uniqueid: str) -> None:
-        parts = _UNIQUEID.fullmatch(uniqueid)
-        if parts is None or (parts[1] or "") in self._shared:
+        system, epoch, counter = _parse_uniqueid(uniqueid)
+        if not epoch or system in self._shared:
             return
-        system, epoch, counter = parts[1] or "", int(parts[2]), int(parts[3])
         run = self._runs.get(system)
         if run is None:
             self._runs[system] = Run(epoch, counter, epoch, counter)
@@ -264,13 +263,13 @@ class LegBuilder:
 
     def _not_lost(self, row: CelRow) -> None:
         """A channel that should be gone is alive, unless its row is a late one."""
-        system = _system(row.uniqueid)
+        system = _parse_uniqueid(row.uniqueid)[0]
         run = self._runs.get(system)
         if run is None or row.at < (run.first_epoch + 1) * 1_000_000:
             return
         self._shared.add(system)
         for call in dict.fromkeys(self._index.values()):
-            back = {one for one in call.lost if _system(one) == system}
+            back = {one for one in call.lost if _parse_uniqueid(one)[0] == system}
             if back:
                 call.lost -= back
                 self._changed[call] = None
@@ -286,15 +285,18 @@ _TIES = {
 }
 
 
-def _system(uniqueid: str) -> str:
-    """The PBX's system name inside a uniqueid; empty where it has none."""
-    parts = _UNIQUEID.fullmatch(uniqueid)
-    return "" if parts is None else parts[1] or ""
+def _parse_uniqueid(uniqueid: str) -> tuple[str, int, int]:
+    """System name, epoch and counter; epoch 0 where the uniqueid is not of that form."""
+    made, _, counter = uniqueid.rpartition(".")
+    system, _, epoch = made.rpartition("-")
+    if 9 <= len(epoch) <= 11 and epoch.isdecimal() and counter.isdecimal():
+        return system, int(epoch), int(counter)
+    return "", 0, 0
 
 
 def _made_by(uniqueid: str, system: str, epoch: int) -> bool:
-    parts = _UNIQUEID.fullmatch(uniqueid)
-    return parts is not None and (parts[1] or "") == system and int(parts[2]) <= epoch
+    named, made, _ = _parse_uniqueid(uniqueid)
+    return named == system and 0 < made <= epoch
 
 
 @lru_cache(maxsize=65536)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from telephony.cel import CelRow, Fact, load_extra, read_fact
@@ -15,6 +16,9 @@ STAND_INS = frozenset(("AsyncGoto", "Surrogate", "Bridge", "Parked", "Transfered
 """Channels that Asterisk makes in place of another, named after it."""
 OUTGOING = frozenset(("AppDial", "AppDial2", "AppQueue"))
 """What Asterisk names as the application of a channel that it called."""
+LISTENING = frozenset(("ChanSpy", "ExtenSpy"))
+MAILBOXES = frozenset(("VoiceMail", "Record"))
+TELLING = OUTGOING | LISTENING | MAILBOXES
 
 
 class Channel:
@@ -61,9 +65,9 @@ class Channel:
         self.account = ""
         self.num = ""
         self.exten = ""
-        self.extens: set[str] = set()  # where it was in the dialplan
+        self.extens: set[str] = set()  # where a Local channel was in the dialplan
         self.context = row.context
-        self.apps: set[str] = set()
+        self.apps: set[str] = set()  # those that tell what it is
         self.started: int | None = None
         self.answered: int | None = None
         self.ended: int | None = None
@@ -111,32 +115,35 @@ class Call:
         self._at: dict[str, str] = {}  # channel -> the bridge it is in
         self._holding: set[str] = set()
         self._ended_linkedids: dict[str, int] = {}
-        for row in rows:
-            self._read(row)
+        self._read(rows)
         for channel in self.channels.values():
             ended = self._ended_linkedids.get(channel.linkedid)
             channel.gone = channel.ended is None and ended is not None
 
-    def _read(self, row: CelRow) -> None:
-        channel = self.channels.get(row.uniqueid)
-        if channel is None:
-            channel = self.channels[row.uniqueid] = Channel(row)
-        elif row.channel not in channel.names and row.channel:
-            channel.names.append(row.channel)
-        if row.linkedid != channel.linkedid and row.event != "LINKEDID_END":
-            channel.linkedid = row.linkedid
-        if row.account:
-            channel.account = row.account
-        if row.exten:
-            channel.extens.add(row.exten)
-        if row.app:
-            channel.apps.add(row.app)
-            if row.app in OUTGOING:
-                channel.outgoing = True
-                channel.dialled_exten = row.exten or channel.dialled_exten
-        handler = _HANDLERS.get(row.event)
-        if handler is not None:
-            handler(self, channel, row)
+    def _read(self, rows: Iterable[CelRow]) -> None:
+        """The hot loop of all leg building: a row is taken apart once."""
+        channels, handlers = self.channels, _HANDLERS
+        for row in rows:
+            _, event, name, uniqueid, linkedid, _, exten, _, app, _, account, _, _, _ = row
+            channel = channels.get(uniqueid)
+            if channel is None:
+                channel = channels[uniqueid] = Channel(row)
+            elif name not in channel.names and name:
+                channel.names.append(name)
+            if linkedid != channel.linkedid and event != "LINKEDID_END":
+                channel.linkedid = linkedid
+            if account:
+                channel.account = account
+            if channel.is_local and exten:
+                channel.extens.add(exten)
+            if app in TELLING:
+                channel.apps.add(app)
+                if app in OUTGOING:
+                    channel.outgoing = True
+                    channel.dialled_exten = exten or channel.dialled_exten
+            handler = handlers.get(event)
+            if handler is not None:
+                handler(self, channel, row)
 
     def _start(self, channel: Channel, row: CelRow) -> None:
         if channel.started is None:
@@ -241,6 +248,7 @@ _HANDLERS = {
 }
 
 
+@lru_cache(maxsize=8192)
 def bridge_id(extra: str) -> str:
     """The bridge id inside ``eventextra``, or an empty string."""
     start = extra.find('"bridge_id"')

@@ -19,13 +19,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from telephony.cel import CelRow, Fact
-from telephony.leg_channels import Call, Channel
+from telephony.leg_channels import LISTENING, MAILBOXES, Call, Channel
 from telephony.leg_folding import Folding
 from telephony.leg_model import Directory, Leg, seconds
 from telephony.leg_talk import segments_of
 
-LISTENING = frozenset(("ChanSpy", "ExtenSpy"))
-MAILBOXES = frozenset(("VoiceMail", "Record"))
 CASE = re.compile(r"\d{8}-\S*\d+\.\d+")
 """Our case numbers: the day and the citizen's uniqueid; other account codes are no case."""
 
@@ -158,7 +156,7 @@ class _Assembly:
 
         When one of the people in the call hangs up after that, it is a normal end.
         """
-        if leg.hung_up_by is None or not leg.segments or leg.ended is None:
+        if leg.hung_up_by is None or not leg.segments or leg.cause == NORMAL_CLEARING:
             return
         tried = {
             fact.values.get("cause"): fact.at

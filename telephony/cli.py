@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from telephony.commands import calls, demo, dialplan, doctor, serve, users
+from telephony.commands import (
+    calls,
+    cases,
+    demo,
+    dialplan,
+    doctor,
+    ledger,
+    legs,
+    phone,
+    serve,
+    users,
+)
 
 app = typer.Typer(
     name="hotline",
@@ -17,7 +28,11 @@ app.command()(demo.run)
 app.command()(serve.up)
 app.command()(calls.calls)
 app.command()(calls.transfer)
+app.command()(phone.phone)
 app.command()(doctor.doctor)
+app.add_typer(legs.app, name="legs")
+app.command()(cases.cases)
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(dialplan.app, name="dialplan")
 app.add_typer(users.app, name="users")
 

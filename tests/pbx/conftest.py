@@ -5,7 +5,10 @@ After every test all phones let go and nothing may be left on the PBX: no channe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -27,15 +30,32 @@ from tests.pbx.scene import (
 
 
 @pytest.fixture(scope="session")
-def shared_pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePbx]:
-    folder = tmp_path_factory.mktemp("pbx")
-    # Asterisk runs unprivileged where it can, so it must get through pytest's private folders.
-    for parent in (folder, *folder.parents[:3]):
-        if parent.name.startswith(("pytest", "pbx", "popen")):
-            parent.chmod(0o755)
-    citizens = [Phone(one, PASSWORD, "hotline-trunk") for one in CITIZENS]
-    with PrivatePbx(find_asterisk(), folder / "root", pbx_settings(), citizens) as pbx:
+def shared_pbx() -> Iterator[PrivatePbx]:
+    # Not below pytest's own folder: that is closed to the unprivileged user Asterisk runs as.
+    with tempfile.TemporaryDirectory(prefix="hotline-tests-") as name, _pbx(Path(name)) as pbx:
+        pbx.console("logger add channel steps verbose(3),notice,warning,error")
         yield pbx
+
+
+def _pbx(folder: Path) -> PrivatePbx:
+    folder.chmod(0o755)
+    citizens = [Phone(one, PASSWORD, "hotline-trunk") for one in CITIZENS]
+    return PrivatePbx(find_asterisk(), folder / "root", pbx_settings(), citizens)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows what its PBX did meanwhile."""
+    report = yield
+    pbx = getattr(item, "funcargs", {}).get("shared_pbx")
+    if report.failed and isinstance(pbx, PrivatePbx):
+        began = datetime.fromtimestamp(call.start).strftime("%F %T")
+        steps = (pbx.places.log / "steps").read_text(errors="replace").splitlines()
+        recent = [line[:220] for line in steps if line[1:20] >= began]
+        report.sections.append(("Asterisk's steps", "\n".join(recent[-250:])))
+    return report
 
 
 @pytest.fixture

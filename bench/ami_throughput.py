@@ -16,6 +16,7 @@ import gzip
 import itertools
 import json
 import multiprocessing
+import signal
 import socket
 import statistics
 import subprocess
@@ -167,7 +168,7 @@ def recorded_stream() -> tuple[bytes, int]:
     recording = gzip.decompress(RECORDING.read_bytes())
     _, _, stream = recording.partition(b"Message: Authentication accepted\r\n\r\n")
     stream = stream.partition(b"Response: Goodbye")[0]
-    return stream, stream.count(b"Event: ")
+    return stream, stream.count(b"\nEvent: ")
 
 
 def serve(listener: socket.socket, repeats: int) -> None:
@@ -250,6 +251,7 @@ def main() -> None:
     if options.client:
         run_client(options.client, options.port)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends too
     result = measure(options.events, options.rounds)
     print(f"{result['events']:,} recorded events, median of {result['rounds']} rounds")
     print(f"{'client':44} {'CPU s/100k':>10} {'x floor':>8} {'delivered':>10}")

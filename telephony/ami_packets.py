@@ -189,16 +189,8 @@ class _Shapes:
     AFTER = 16  # packets, before a pattern is worth making
 
     def __init__(self) -> None:
-        self._known: dict[str, list[tuple[Callable[[str], re.Match[str] | None], list[str]]]] = {}
+        self.known: dict[str, list[tuple[Callable[[str], re.Match[str] | None], list[str]]]] = {}
         self._seen: Counter[str] = Counter()
-
-    def read(self, name: str, packet: str) -> dict[str, str] | None:
-        """The headers of an event, or None when it has no shape that is known."""
-        for match, names in self._known.get(name, ()):
-            found = match(packet)
-            if found is not None:
-                return dict(zip(names, found.groups(), strict=False))
-        return None
 
     def learn(self, name: str, packet: str, keys: dict[str, str]) -> None:
         """Remember the shape of an event that was read line by line, if it comes often."""
@@ -209,7 +201,7 @@ class _Shapes:
             lines = "".join(f"\r\n{re.escape(key)}: ([^\r]*+)" for key in keys)
             pattern = re.compile(f"Event: {re.escape(name)}{lines}")
             if pattern.fullmatch(packet):
-                self._known.setdefault(name, []).append((pattern.fullmatch, list(keys)))
+                self.known.setdefault(name, []).append((pattern.fullmatch, list(keys)))
 
 
 _shapes = _Shapes()
@@ -218,9 +210,10 @@ _shapes = _Shapes()
 def parse_event(packet: str) -> Event:
     """Read a packet that begins with ``Event: ``."""
     name = packet[7 : packet.find("\r\n")]
-    keys = _shapes.read(name, packet)
-    if keys is not None:
-        return Event(name, keys)
+    for match, names in _shapes.known.get(name, ()):
+        found = match(packet)
+        if found is not None:
+            return Event(name, dict(zip(names, found.groups(), strict=False)))
     keys, repeated = parse_headers(packet.split("\r\n"))
     name = keys.pop("Event")
     if not repeated:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.pbx
 
 
 class Cutter:
-    """A wire to the PBX's AMI port that can be cut (RST) and mended."""
+    """A wire to the PBX's AMI port that can be cut and mended."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -37,7 +37,9 @@ class Cutter:
         self._mended.clear()
         pairs, self._pairs = self._pairs, []
         for one in pairs:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            # A thread that waits for data would keep the socket open; the shutdown wakes it.
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
             one.close()
 
     def mend(self) -> None:

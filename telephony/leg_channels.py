@@ -161,7 +161,7 @@ class Call:
         extra = load_extra(row.extra)
         cause = extra.get("hangupcause")
         # Asterisk writes 0 where it was told no cause.
-        channel.cause = cause if isinstance(cause, int) and cause > 0 else None
+        channel.cause = cause if isinstance(cause, int) and 0 < cause < 1000 else None
         channel.source = str(extra.get("hangupsource") or "")
         if channel.ended is None:
             channel.ended = row.at

@@ -165,7 +165,7 @@ class Leg:
     def to_dict(self) -> dict[str, Any]:
         """The leg as ``hotline legs build`` and the HTTP interface show it."""
         return {
-            "pbx": self.pbx,
+            "pbx": self.pbx or None,
             "uniqueid": self.uniqueid,
             "channels": self.channels,
             "channel_names": self.channel_names,

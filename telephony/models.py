@@ -17,7 +17,7 @@ from sqlmodel import Field, SQLModel
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment: stored in UTC, read back with its zone on SQLite as on PostgreSQL."""
+    """A moment: stored in UTC, read back with its zone; one that names no zone is taken for UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -25,7 +25,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        moment = value.astimezone(UTC)
+        moment = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Select, or_, select, tuple_
 from sqlmodel import SQLModel
 
 from telephony.database import Database
-from telephony.errors import CaseNotFound, HotlineError, LegNotFound
+from telephony.errors import CaseNotFound, HotlineError, InvalidValue, LegNotFound
 from telephony.leg_model import epoch_of
 from telephony.models import CaseRecord, HandoverRecord, LedgerRecord, LegRecord
 from telephony.numbers import to_e164
@@ -96,10 +96,11 @@ async def list_legs(
 async def get_leg(database: Database, uniqueid: str, *, pbx: str | None = None) -> Row:
     """The leg with this key; raises :class:`LegNotFound`."""
     query = select(*_LEGS).where(
-        _col(LegRecord, "epoch") == epoch_of(uniqueid), _col(LegRecord, "uniqueid") == uniqueid
+        _col(LegRecord, "epoch") == epoch_of(uniqueid),
+        _col(LegRecord, "uniqueid") == _storable(uniqueid),
     )
     if pbx is not None:
-        query = query.where(_col(LegRecord, "pbx") == pbx)
+        query = query.where(_col(LegRecord, "pbx") == _storable(pbx))
     rows = await _all(database, query.limit(1))
     if not rows:
         raise LegNotFound(f"no leg {uniqueid!r} is on record")
@@ -131,7 +132,9 @@ async def list_cases(
 
 async def get_case(database: Database, case: str) -> Row:
     """A case with its ``legs``, ``handovers`` and ``ledger``; raises :class:`CaseNotFound`."""
-    rows = await _all(database, select(*_CASES).where(_col(CaseRecord, "case_id") == case))
+    rows = await _all(
+        database, select(*_CASES).where(_col(CaseRecord, "case_id") == _storable(case))
+    )
     if not rows:
         raise CaseNotFound(f"no case {case!r} is on record")
     legs = select(*_LEGS).where(_col(LegRecord, "case_id") == case)
@@ -169,7 +172,7 @@ async def list_handovers(
 
 async def ledger(database: Database, case: str) -> list[Row]:
     """The ledger of a case in its order; empty for a case without one."""
-    query = select(*_LEDGER).where(_col(LedgerRecord, "case_id") == case)
+    query = select(*_LEDGER).where(_col(LedgerRecord, "case_id") == _storable(case))
     rows = await _all(database, query.order_by(_col(LedgerRecord, "number")))
     return [dict(row) for row in rows]
 
@@ -220,7 +223,16 @@ def _leg_conditions(database: Database, filters: LegFilter) -> list[ColumnElemen
 
 
 def _equal(table: type[SQLModel], **values: str | None) -> list[ColumnElement[bool]]:
-    return [_col(table, name) == value for name, value in values.items() if value is not None]
+    return [
+        _col(table, name) == _storable(value) for name, value in values.items() if value is not None
+    ]
+
+
+def _storable(text: str) -> str:
+    """Refuse what no database can hold, and so cannot be on record."""
+    if "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InvalidValue("a value holds a character that is no text")
+    return text
 
 
 def _between(
@@ -240,7 +252,7 @@ def _caller_conditions(
     if caller is None:
         return []
     e164 = to_e164(caller, database.area_code, database.country_code)
-    dialled = _col(table, "caller") == caller
+    dialled = _col(table, "caller") == _storable(caller)
     return [dialled if e164 is None else or_(dialled, _col(table, "caller_e164") == e164)]
 
 
@@ -301,9 +313,7 @@ def _read_cursor(cursor: str, key: tuple[ColumnElement[Any], ...]) -> list[Any]:
         raise InvalidCursor("the cursor is not one of ours; start from the first page") from None
     if len(rest) != len(key) - 1 or not all(isinstance(part, str) for part in rest):
         raise InvalidCursor("the cursor belongs to another list; start from the first page")
-    if any("\x00" in part for part in rest):
-        raise InvalidCursor("the cursor is not one of ours; start from the first page")
-    return [moment, *rest]
+    return [moment, *map(_storable, rest)]
 
 
 CHUNK = 64 * 1024

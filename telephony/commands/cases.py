@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from telephony import queries
-from telephony.commands.legs import open_database, parse_time, shown
+from telephony.commands.legs import MAX_PAGE, parse_time, shown
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
-from telephony.queries import CaseFilter
 
 COLUMNS = ["case", "opened", "caller", "state", "first_contact", "owner", "entries"]
 LEDGER = ["number", "at", "event", "by", "to", "responsible", "detail"]
@@ -24,7 +22,7 @@ def cases(
     state: Annotated[str | None, typer.Option(help="open, taken or handed_over.")] = None,
     since: Annotated[str | None, typer.Option("--from", help="Opened at or after.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Opened before.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=queries.MAX_PAGE)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE)] = 50,
     cursor: Annotated[str | None, typer.Option(help="Go on after the page before.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -32,20 +30,17 @@ def cases(
     if case is not None:
         _show(case, as_json)
         return
-    filters = CaseFilter(
-        caller=caller,
-        owner=owner,
-        state=state,
-        since=parse_time(since),
-        until=parse_time(until),
-    )
-
-    async def read() -> queries.Page:
-        async with open_database() as database:
-            return await queries.list_cases(database, filters, limit=limit, cursor=cursor)
+    filters = {
+        "caller": caller,
+        "owner": owner,
+        "state": state,
+        "since": parse_time(since),
+        "until": parse_time(until),
+    }
+    from telephony.commands import stored
 
     with clear_errors():
-        page = asyncio.run(read())
+        page = asyncio.run(stored.page_of_cases(limit, cursor, **filters))
     if as_json:
         print_json({"items": page.items, "next": page.next})
         return
@@ -56,12 +51,10 @@ def cases(
 
 
 def _show(case: str, as_json: bool) -> None:
-    async def read() -> dict[str, Any]:
-        async with open_database() as database:
-            return await queries.get_case(database, case)
+    from telephony.commands import stored
 
     with clear_errors():
-        found = asyncio.run(read())
+        found = asyncio.run(stored.whole_case(case))
     if as_json:
         print_json(found)
         return

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from telephony import ledger_check
-from telephony.commands.legs import open_database
 from telephony.commands.output import clear_errors, print_json, stderr, stdout
 
 app = typer.Typer(help="The ledger of responsibility.", no_args_is_help=True)
@@ -22,13 +20,10 @@ def ledger() -> None:
 @app.command("verify")
 def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check every entry of every case: changed, missing or added ones are named, exit status 1."""
-
-    async def check() -> ledger_check.LedgerReport:
-        async with open_database() as database:
-            return await ledger_check.verify_ledger(database)
+    from telephony.commands import stored
 
     with clear_errors():
-        report = asyncio.run(check())
+        report = asyncio.run(stored.checked_ledger())
     if as_json:
         print_json(report.to_dict())
     else:

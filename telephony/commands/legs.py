@@ -5,27 +5,25 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import orjson
 import typer
 
-from telephony import queries
 from telephony.call_legs import build_legs
 from telephony.cel_sort import read_cel
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
-from telephony.database import Database
 from telephony.errors import NotFound
-from telephony.queries import LegFilter
-from telephony.settings import TIME_ZONE, load_settings
 
 app = typer.Typer(help="Call legs: each party's part in each call.", no_args_is_help=True)
 
+TIME_ZONE = "Asia/Shanghai"
+MAX_PAGE = 500
 MAX_NAMED = 50
 """Broken rows that are named one by one; all are counted."""
 
@@ -62,19 +60,16 @@ def list_legs(
     since: Since = None,
     until: Until = None,
     role: Role = None,
-    limit: Annotated[int, typer.Option(min=1, max=queries.MAX_PAGE)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE)] = 50,
     cursor: Annotated[str | None, typer.Option(help="Go on after the page before.")] = None,
     as_json: Json = False,
 ) -> None:
     """Legs on record, newest first."""
     filters = _filters(caller, agent, department, case, since, until, role)
-
-    async def read() -> queries.Page:
-        async with open_database() as database:
-            return await queries.list_legs(database, filters, limit=limit, cursor=cursor)
+    from telephony.commands import stored
 
     with clear_errors():
-        page = asyncio.run(read())
+        page = asyncio.run(stored.page_of_legs(limit, cursor, **filters))
     if as_json:
         print_json({"items": page.items, "next": page.next})
         return
@@ -99,19 +94,15 @@ def export_legs(
 ) -> None:
     """Legs on record as CSV, oldest first."""
     filters = _filters(caller, agent, department, case, since, until, role)
-
-    async def write(target: IO[bytes]) -> None:
-        async with open_database() as database:
-            async for chunk in queries.export_legs_csv(database, filters):
-                target.write(chunk)
+    from telephony.commands import stored
 
     with clear_errors():
         if str(output) == "-":
-            asyncio.run(write(sys.stdout.buffer))
+            asyncio.run(stored.write_legs(sys.stdout.buffer, **filters))
             return
         try:
             with output.open("wb") as target:
-                asyncio.run(write(target))
+                asyncio.run(stored.write_legs(target, **filters))
         except BaseException:
             output.unlink(missing_ok=True)  # no half file is left behind
             raise
@@ -184,16 +175,16 @@ def _filters(
     since: str | None,
     until: str | None,
     role: str | None,
-) -> LegFilter:
-    return LegFilter(
-        caller=caller,
-        agent=agent,
-        department=department,
-        case=case,
-        role=role,
-        since=parse_time(since),
-        until=parse_time(until),
-    )
+) -> dict[str, Any]:
+    return {
+        "caller": caller,
+        "agent": agent,
+        "department": department,
+        "case": case,
+        "role": role,
+        "since": parse_time(since),
+        "until": parse_time(until),
+    }
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -212,13 +203,3 @@ def shown(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.astimezone(ZoneInfo(TIME_ZONE)).strftime("%Y-%m-%d %H:%M:%S")
-
-
-@asynccontextmanager
-async def open_database() -> AsyncIterator[Database]:
-    """The database that the settings name, closed at the end."""
-    database = Database.from_settings(load_settings())
-    try:
-        yield database
-    finally:
-        await database.close()

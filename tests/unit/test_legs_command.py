@@ -47,6 +47,7 @@ def test_given_a_cel_file_then_its_legs_are_printed(tmp_path: Path) -> None:
         ("agent", "8001", "chaoyang"),
         ("target", "110", "chaoyang"),
     ]
+    assert built(file)[0]["pbx"] is None
     citizen = found[0]
     assert citizen["started_at"] == "2026-11-24T05:14:54.358012+00:00"
     assert citizen["hold_s"] is None

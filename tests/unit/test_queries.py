@@ -14,7 +14,7 @@ from sqlalchemy import delete, update
 from telephony import queries
 from telephony.case_store import LEDGER
 from telephony.database import Database
-from telephony.errors import CaseNotFound, LegNotFound
+from telephony.errors import CaseNotFound, InvalidValue, LegNotFound
 from telephony.ledger_check import verify_ledger
 from telephony.queries import CaseFilter, HandoverFilter, InvalidCursor, LegFilter
 from tests.unit.test_recorder import DAY, make
@@ -84,6 +84,17 @@ async def test_given_a_cursor_that_is_not_ours_then_it_is_refused(
 ) -> None:
     with pytest.raises(InvalidCursor):
         await queries.list_legs(day, LegFilter(), cursor=cursor)
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "\ud800"])
+async def test_given_a_value_that_is_no_text_then_it_is_refused(day: Database, text: str) -> None:
+    for filters in (LegFilter(caller=text), LegFilter(case=text), LegFilter(role=text)):
+        with pytest.raises(InvalidValue):
+            await queries.list_legs(day, filters)
+    with pytest.raises(InvalidValue):
+        await queries.get_leg(day, text)
+    with pytest.raises(InvalidValue):
+        await queries.get_case(day, text)
 
 
 async def test_given_an_export_then_lists_are_json_and_all_legs_are_there(day: Database) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,25 @@ async def test_given_a_service_killed_at_any_moment_then_nothing_is_lost_and_not
     assert kills > 2
     await make(database, tmp_path).catch_up()
     same(await record(database), whole)
+
+
+async def test_given_the_pbx_crashed_then_its_legs_are_cut_off_by_the_next_call(
+    database: Database, tmp_path: Path
+) -> None:
+    crash = (REPLAY / "cel_crash.csv").read_bytes().splitlines(True)
+    restart = next(place for place, line in enumerate(crash) if b'"1795497831.0"' in line)
+    file = tmp_path / "Master.csv"
+    file.write_bytes(b"".join(crash[:restart]))
+    await make(database, tmp_path).catch_up()
+    before = (await record(database))["legs"].values()
+    assert Counter(leg["state"] for leg in before) == {"open": 4, "complete": 2}
+    with file.open("ab") as target:
+        target.write(b"".join(crash[restart:]))
+    await make(database, tmp_path).catch_up()
+    got = await record(database)
+    assert Counter(leg["state"] for leg in got["legs"].values()) == {"cut_off": 4, "complete": 4}
+    # Both citizens were taken, so the crash has not lost who answers for them.
+    assert sorted(case["owner"] for case in got["cases"].values()) == ["8001", "8001", "8002"]
 
 
 async def test_given_no_database_then_rows_wait_and_land_when_it_is_back(

@@ -26,7 +26,7 @@ def recorded() -> list[list[CelRow]]:
     calls = []
     for path in sorted(REPLAY.glob("cel_*.csv")):
         with path.open(newline="") as lines:
-            fields = read_lines(lines, layout, lambda line, reason: print(path, line, reason))
+            fields = read_lines(lines, layout, print)
             calls.append([layout.row(one) for _, one in fields])
     return calls
 

@@ -11,7 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from telephony.service import Service
 
 
-def _service(request: Request) -> Service:
+# Not plain functions: FastAPI would run those in a thread, and a key press would wait for it.
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
@@ -19,7 +20,7 @@ def _service(request: Request) -> Service:
 TheService = Annotated[Service, Depends(_service)]
 
 
-def each_once(request: Request) -> None:
+async def each_once(request: Request) -> None:
     """Refuse a query that names something twice: only one of the two could count."""
     names = Counter(name for name, _ in request.query_params.multi_items())
     doubled = [name for name, times in names.items() if times > 1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,10 +99,11 @@ class Gate:
 _CAREFUL = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 
-def needs(role: Role) -> Callable[..., Identity]:
+def needs(role: Role) -> Callable[..., Awaitable[Identity]]:
     """A dependency that lets only this role and those above it through."""
 
-    def check(
+    # Not a plain function: FastAPI would run it in a thread, and a key press would wait for it.
+    async def check(
         request: Request,
         _described: Annotated[HTTPAuthorizationCredentials | None, Security(_scheme)],
     ) -> Identity:

@@ -111,7 +111,7 @@ class KeyBench:
     async def press_redirect(self) -> float:
         """Redirect alone is timed; what brings the caller back is set before."""
         citizen, agent = self.call["citizen"], self.call["agent"]
-        await self.ami.set(agent, "SHARED(HANDOVER)", "1")
+        await self.ami.set(citizen, "SHARED(WAITS)", agent)
         await self.ami.set(citizen, "AGENT_CHAN", agent)
         sent = time.monotonic()
         self.ami.send(

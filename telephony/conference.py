@@ -1,4 +1,4 @@
-"""Three-way calls (三方通话): citizen, agent and a third party, when it is unclear whose matter it is.
+"""Three-way calls (三方通话): citizen, agent and a third party talk, and the two desks agree.
 
 Citizen and agent go on talking while the third party rings; the dialplan (``hotline-third``) forms
 the room when it answers. Undecided, the matter stays with whoever was contacted first.

@@ -22,16 +22,15 @@ if TYPE_CHECKING:
 CONTEXT = "hotline-transfer"
 
 
-def press(citizen: Channel, agent: Channel, desk_id: str, reason: str) -> tuple[Ask, Ask, Ask]:
+def press(citizen: Channel, agent: Channel, desk_id: str, reason: str) -> tuple[Ask, Ask]:
     """What one press of the key asks of the PBX, sent together.
 
-    The dialplan is told who pressed; the agent's leg is told to wait when the bridge ends; the
-    citizen's leg goes to the desk.
+    The dialplan is told who pressed, which also makes the agent's leg wait when the bridge ends;
+    the citizen's leg goes to the desk.
     """
     pressed = "|".join(("one-key", agent.party, agent.name, quote(reason, safe="")))
     return (
         ask_set_var(citizen.name, "SHARED(PRESS)", pressed),
-        ask_set_var(agent.name, "SHARED(HANDOVER)", "1"),
         ask_redirect(citizen.name, CONTEXT, desk_id),
     )
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import typer
+import uvloop
 
 from telephony import logs
 from telephony.commands.output import clear_errors, stderr
@@ -34,4 +33,4 @@ def up(
         from api.server import serve
 
         listen_port = settings.http.port if port is None else port
-        asyncio.run(serve(settings, host or settings.http.host, listen_port))
+        uvloop.run(serve(settings, host or settings.http.host, listen_port))

@@ -51,6 +51,7 @@ def pbx_settings() -> Settings:
             Key(code="*5", action="transfer", desk="120"),
             Key(code="*6", action="transfer", desk="119"),
             Key(code="*7", action="transfer", desk="121"),
+            Key(code="*8", action="three-way", desk="119"),
         ],
         tokens=[Token(name="tests", role="admin", token=SecretStr(PASSWORD))],
     )

@@ -10,7 +10,7 @@ from tests.pbx.scene import CITIZENS, PhoneFactory, Talk, channels, wait_until
 
 pytestmark = pytest.mark.pbx
 
-KEY = "*3"
+KEY, KEY_CONFIRM = "*3", "*8"
 
 
 def join(talk: Talk, third: SoftCall) -> None:
@@ -86,8 +86,8 @@ def test_given_talk_when_third_party_refuses_three_times_then_the_two_just_talk_
         desk.wait_for_call(5).deny(code)
         wait_until(lambda: len(channels(pbx)) == 2, "only citizen and agent are left")
         talk.assert_together()
-    talk.agent.hangup()
-    assert talk.citizen.wait_ended(8) == 200
+    talk.citizen.hangup()
+    assert talk.agent.wait_ended(3) == 200
 
 
 def test_given_third_party_rings_when_citizen_hangs_up_then_ringing_stops(
@@ -142,3 +142,40 @@ def test_given_third_party_rings_when_key_is_pressed_again_then_nothing_changes(
     assert other.calls == []
     talk.citizen.hangup()
     third.hangup()
+
+
+def test_given_third_party_must_confirm_when_one_is_pressed_then_all_three_hear_each_other(
+    phone: PhoneFactory, talk: Talk
+) -> None:
+    desk = phone("119")
+    talk.agent.send_dtmf(KEY_CONFIRM)
+    third = desk.wait_for_call(5)
+    third.answer()
+    third.send_dtmf("1")
+    third.play_tone(Talk.TARGET_HZ)
+    talk.citizen.wait_hears(Talk.TARGET_HZ, 6, threshold=0.25)
+    third.wait_hears(Talk.CITIZEN_HZ, 4, threshold=0.25)
+    talk.citizen.hangup()
+    third.hangup()
+
+
+@pytest.mark.parametrize("how", ["press 2", "hang up"])
+def test_given_third_party_must_confirm_when_it_does_not_then_the_two_just_talk_on(
+    phone: PhoneFactory, talk: Talk, how: str, pbx: PrivatePbx
+) -> None:
+    desk = phone("119")
+    talk.agent.send_dtmf(KEY_CONFIRM)
+    third = desk.wait_for_call(5)
+    third.answer()
+    if how == "press 2":
+        third.send_dtmf("2")
+        third.wait_ended(5)
+    else:
+        third.hangup()
+    wait_until(lambda: len(channels(pbx)) == 2, "only citizen and agent are left")
+    talk.assert_together()
+    # The key works again: nothing is left of the try.
+    talk.agent.send_dtmf(KEY_CONFIRM)
+    desk.wait_for_call(5).deny(486)
+    talk.assert_together()
+    talk.citizen.hangup()

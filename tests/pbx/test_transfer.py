@@ -47,9 +47,6 @@ def test_given_talk_when_target_answers_then_caller_is_with_target_and_agent_is_
     ringing = desk.wait_for_call(5)
     assert ringing.caller_number == CITIZENS[0]
     assert "8001" in ringing.caller_name
-    header = ringing.header("X-Hotline") or ""
-    assert header.startswith("case=20")
-    assert header.endswith(";from=8001")
     accept(ringing, talk.citizen)
     assert talk.agent.wait_ended(3) == 200
     ringing.hangup()

@@ -131,9 +131,7 @@ def test_given_talk_when_transferred_over_http_and_accepted_then_the_desk_answer
     phone: PhoneFactory, talk: Talk, service: Service
 ) -> None:
     desk, call = phone("110"), live_call(service)
-    answer = service.post(
-        f"/calls/{call['id']}/transfer", {"desk": "110", "reason": "有人受伤"}
-    )
+    answer = service.post(f"/calls/{call['id']}/transfer", {"desk": "110", "reason": "有人受伤"})
     assert answer.status_code == 202, answer.text
     ringing = desk.wait_for_call(5)
     ringing.answer()

@@ -1,8 +1,8 @@
-"""Key pressed -> INVITE at the target: over HTTP, beside a bare AMI Redirect and a phone's REFER.
+"""Key pressed -> INVITE at the target: over HTTP, beside bare AMI Redirects and a phone's REFER.
 
     python -m bench.transfer_key [ROUNDS]
 
-One call; each round presses the three in a new order, the target refuses (486), the caller is back
+One call; each round presses all in a new order, the target refuses (486), the caller is back
 with the agent. Times are from the request's first byte sent to the INVITE's arrival.
 """
 
@@ -109,13 +109,22 @@ class KeyBench:
         return invite.arrived - sent
 
     async def press_redirect(self) -> float:
-        """Redirect alone is timed; what brings the caller back is set before."""
+        """Into a Dial and nothing else. What brings the caller back is set before."""
         citizen, agent = self.call["citizen"], self.call["agent"]
         await self.ami.set(citizen, "SHARED(WAITS)", agent)
         await self.ami.set(citizen, "AGENT_CHAN", agent)
+        return await self._redirect(citizen, "bench-bare")
+
+    async def press_same(self) -> float:
+        """Into the hotline's own transfer context, which records and watches over the call."""
+        citizen, agent = self.call["citizen"], self.call["agent"]
+        await self.ami.set(citizen, "SHARED(PRESS)", f"one-key|8100|{agent}|")
+        return await self._redirect(citizen, "hotline-transfer")
+
+    async def _redirect(self, citizen: str, context: str) -> float:
         sent = time.monotonic()
         self.ami.send(
-            f"Action: Redirect\r\nChannel: {citizen}\r\nContext: bench-bare\r\n"
+            f"Action: Redirect\r\nChannel: {citizen}\r\nContext: {context}\r\n"
             "Exten: 110\r\nPriority: 1"
         )
         invite = await asyncio.wait_for(self.invites.get(), WAIT_S)
@@ -143,6 +152,7 @@ async def measure(rounds: int) -> dict[str, list[float]]:
         ways = {
             "http": bench.press_http,
             "redirect": bench.press_redirect,
+            "same": bench.press_same,
             "refer": bench.press_refer,
         }
         times: dict[str, list[float]] = {way: [] for way in ways}
@@ -166,11 +176,17 @@ def main() -> None:
     times = asyncio.run(measure(rounds))
     base = statistics.median(times["redirect"])
     print(f"key pressed -> INVITE at the target, {rounds} rounds, ms")
-    print(f"{'way':<22}{'median':>8}{'p99':>8}{'x Redirect':>12}")
-    for way, label in (("redirect", "bare AMI Redirect"), ("http", "HTTP key"), ("refer", "REFER")):
+    print(f"{'way':<30}{'median':>8}{'p99':>8}{'x Redirect':>12}")
+    labels = {
+        "redirect": "bare Redirect, bare Dial",
+        "same": "bare Redirect, our dialplan",
+        "http": "HTTP key",
+        "refer": "a phone's REFER",
+    }
+    for way, label in labels.items():
         ordered = sorted(times[way])
         middle, p99 = statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
-        print(f"{label:<22}{middle:>8.2f}{p99:>8.2f}{middle / base:>12.2f}")
+        print(f"{label:<30}{middle:>8.2f}{p99:>8.2f}{middle / base:>12.2f}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 from asterisk.ami.action import Action, LoginAction
@@ -86,6 +87,7 @@ class AmiClient(AmiLink):
             retry_refused=retry_refused,
             backlog_limit=backlog_limit,
         )
+        self._held_back: list[bytes] | None = None
         self._own_ids = f"\r\nActionID: {self._id_prefix}".encode()
         self._event_listeners: list[Subscription] = []
         self._routes: dict[str, tuple[Subscription, ...]] = {}
@@ -127,6 +129,21 @@ class AmiClient(AmiLink):
         """
         pending = PendingAction(name, self._timeout if timeout is None else timeout)
         return self._ask(name, headers, pending, self.next_action_id())
+
+    @contextmanager
+    def in_one_write(self) -> Iterator[None]:
+        """Actions submitted inside leave together when the block ends, in one segment.
+
+        The block must not await. When it raises, those submitted before the error leave all the
+        same: their answers are being waited for.
+        """
+        self._held_back = []
+        try:
+            yield
+        finally:
+            data, self._held_back = b"".join(self._held_back), None
+            if data:
+                self._open_transport().write(data)
 
     async def action(  # a time-out of their own would cost more than the action
         self,
@@ -193,7 +210,10 @@ class AmiClient(AmiLink):
         transport = self._open_transport()
         self._futures[action_id] = pending
         self._fire_on_action(action=action)
-        transport.write(data)
+        if self._held_back is None:
+            transport.write(data)
+        else:
+            self._held_back.append(data)
         self._arm(pending.deadline)
         self._regulate()
         return pending.future

@@ -171,7 +171,9 @@ def render(
         "phones": [*own_phones(settings), *extra_phones],
     }
     files = {}
-    for template in sorted(environment.list_templates(extensions=["j2"])):
+    for template in sorted(
+        environment.list_templates(filter_func=lambda name: name.endswith(".conf.j2"))
+    ):
         target = template.removesuffix(".j2")
         if template.startswith("standalone/"):
             if standalone is None:

@@ -172,7 +172,8 @@ class Pbx:
         """
         for ask in asks:
             check_headers(ask.headers)
-        futures = [self._client.submit(ask.action, ask.headers) for ask in asks]
+        with self._client.in_one_write():
+            futures = [self._client.submit(ask.action, ask.headers) for ask in asks]
         answers = await asyncio.gather(*futures, return_exceptions=True)
         responses: list[Response] = []
         for answer in answers:

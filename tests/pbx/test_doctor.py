@@ -96,9 +96,9 @@ async def test_given_a_step_that_was_changed_when_examined_then_it_is_named(
 async def test_given_a_label_that_is_gone_when_examined_then_the_step_is_named(
     pbx: PrivatePbx, settings: Settings
 ) -> None:
-    with changed(pbx, TRANSFER, "n(refer),Set(KIND", "n,Set(KIND", "dialplan reload"):
+    with changed(pbx, TRANSFER, "n(refer),MSet(KIND", "n,MSet(KIND", "dialplan reload"):
         dialplan = named(await examine(settings), "dialplan")
-    assert "Set(KIND=refer) instead of refer: Set(KIND=refer)" in dialplan.found
+    assert "instead of refer: MSet(KIND=refer" in dialplan.found
 
 
 async def test_given_a_context_that_is_not_loaded_when_examined_then_it_is_named(

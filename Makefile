@@ -30,7 +30,7 @@ lint: .venv/.ready
 	@$(PY) -m mypy
 
 test: setup lint
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 bench: setup
 	@$(PY) -m bench $(ARGS)

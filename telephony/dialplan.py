@@ -232,11 +232,23 @@ def write(files: dict[str, str], out: Path, *, force: bool = False) -> list[Path
                     f"{path} was not made by hotline; move it away or render with --force"
                 )
         changed[path] = text
+    out.mkdir(parents=True, exist_ok=True)
+    # Asterisk reads by the group of its folder; what it cannot read it leaves out without a word.
+    group = out.stat().st_gid if os.geteuid() == 0 else -1
     for path, text in changed.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _folders(path.parent, out, group)
         fresh = path.with_name(path.name + ".new")
-        fresh.write_text(text, encoding="utf-8")
-        # Passwords stand in some of these files.
-        fresh.chmod(0o640)
+        # Passwords stand in some of these files: nobody else may read them, not even for a moment.
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "w") as file:
+            file.write(text)
+        os.chown(fresh, -1, group)
         os.replace(fresh, path)
     return list(changed)
+
+
+def _folders(folder: Path, out: Path, group: int) -> None:
+    if folder == out or folder.exists():
+        return
+    _folders(folder.parent, out, group)
+    folder.mkdir(mode=0o750)
+    os.chown(folder, -1, group)

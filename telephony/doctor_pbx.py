@@ -45,13 +45,15 @@ TOO_MUCH = {
 }
 """Rights that we do not use, by an action that shows them."""
 
-READ_RIGHTS = ("call", "user")
+READ_RIGHTS = ("call", "user", "agent", "system")
 
 MODULES = {
     "pbx_config": "there is no dialplan",
     "app_dial": "nobody is called",
     "app_stack": "the dialplan stops at its first Gosub",
     "app_exec": "the dialplan stops at its first ExecIf",
+    "app_bridgewait": "agents are cut off when they press a key",
+    "bridge_holding": "agents are cut off when they press a key",
     "app_queue": "callers reach no agent, only the message",
     "app_voicemail": "no message can be left",
     "app_playback": "callers hear no announcement",

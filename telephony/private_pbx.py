@@ -74,7 +74,6 @@ class PrivatePbx:
             ami_secret=SecretStr(secrets.token_urlsafe(18)),
             action_timeout_s=settings.pbx.action_timeout_s,
             cel_file=self.cel_file,
-            config_dir=self.places.etc,
             spool_dir=self.places.spool / "voicemail",
         )
         self.settings = settings.model_copy(update={"pbx": pbx})

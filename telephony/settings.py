@@ -66,7 +66,6 @@ class Pbx(Section):
     cel_file: Path | None = Field(
         None, description="CEL as CSV, written by the PBX; without it no leg is recorded"
     )
-    config_dir: Path | None = Field(None, description="where the PBX reads its configuration")
     spool_dir: Path | None = Field(None, description="where voicemail keeps its messages")
 
 

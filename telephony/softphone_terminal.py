@@ -95,10 +95,8 @@ class TerminalPhone:
             after = f" · 上次通话 last call {_ending(last)}" if last is not None else ""
             return f"空闲 ready{after}"
         who = call.remote_number + (f" {call.remote_name}" if call.remote_name else "")
-        handed = call.header("X-Hotline-From") if call.direction == "in" else None
-        by = f" · 由 {handed} 转来 from {handed}" if handed else ""
         if call.state is CallState.RINGING:
-            return f"来电 incoming: {who}{by}"
+            return f"来电 incoming: {who}"
         if call.state is CallState.DIALING:
             ringing = "对方振铃 ringing at" if call.remote_rings else "呼叫中 calling"
             return f"{ringing}: {who}"
@@ -117,7 +115,7 @@ class TerminalPhone:
             for other in self.phone.calls
             if other.state is CallState.RINGING
         ]
-        return f"通话中 talking: {who}{by}{''.join(notes)}"
+        return f"通话中 talking: {who}{''.join(notes)}"
 
     @property
     def talk_s(self) -> int | None:

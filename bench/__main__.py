@@ -1,0 +1,27 @@
+"""All figures, one after the other: ``make bench``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PARTS = (
+    ["bench.ami_throughput", "--rounds", "3"],
+    ["bench.transfer_key", "100"],
+    ["bench.return_gap", "20"],
+    ["bench.load_legs", "500", "20"],
+    ["bench.legs_build"],
+)
+
+
+def main() -> int:
+    """Run every part in a process of its own; non-zero when one could not measure."""
+    worst = 0
+    for module, *arguments in PARTS:
+        print(f"\n== python -m {module} {' '.join(arguments)}", flush=True)
+        worst = max(worst, subprocess.run([sys.executable, "-m", module, *arguments]).returncode)
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())

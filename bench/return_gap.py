@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from telephony.asterisk_program import cache_dir
-from telephony.demo_scenes import AGENT_HZ, HEAR_LIMIT_S, Talk, sign
-from telephony.demo_stage import AGENTS, CITIZENS, Stage
+from telephony.demo.scenes import AGENT_HZ, HEAR_LIMIT_S, Talk, sign
+from telephony.demo.stage import AGENTS, CITIZENS, Stage
 from telephony.softphone import SoftCall
 
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from bench.plain_sip import PlainEndpoint
 from telephony.asterisk_program import cache_dir, find_asterisk
-from telephony.demo_stage import Service
+from telephony.demo.stage import Service
 from telephony.dialplan import Phone
 from telephony.private_pbx import PrivatePbx, free_port
 from telephony.settings import Agent, Desk, Http, Line, Settings, Token

@@ -20,10 +20,10 @@ from typing import Any, Self
 from asterisk.ami.action import Action, LoginAction
 
 from telephony import settings
-from telephony.ami_actions import LIST_ID, PendingAction, PendingList
-from telephony.ami_link import AmiLink, LinkRefused, tls_context
-from telephony.ami_listeners import Listener, Subscription
-from telephony.ami_packets import (
+from telephony.ami.actions import LIST_ID, PendingAction, PendingList
+from telephony.ami.link import AmiLink, LinkRefused, tls_context
+from telephony.ami.listeners import Listener, Subscription
+from telephony.ami.packets import (
     Event,
     PacketTooLong,
     Response,

@@ -25,9 +25,9 @@ from functools import lru_cache
 from operator import itemgetter
 
 from telephony.cel import CelRow, Fact, read_fact
-from telephony.leg_channels import bridge_id
-from telephony.leg_model import Directory, Leg
-from telephony.leg_rules import CASE, legs_of_call
+from telephony.legs.channels import bridge_id
+from telephony.legs.model import Directory, Leg
+from telephony.legs.rules import CASE, legs_of_call
 
 __all__ = ["Directory", "GatheredCall", "Leg", "LegBuilder", "build_legs"]
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telephony.cel import Fact
 from telephony.database import Database
-from telephony.leg_model import EPOCH, Leg, moment
+from telephony.legs.model import EPOCH, Leg, moment
 from telephony.models import CaseRecord, HandoverRecord, LedgerRecord
 from telephony.numbers import to_e164
 from telephony.responsibility import (

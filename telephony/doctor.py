@@ -14,9 +14,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from telephony.ami_client import AmiClient, LinkRefused, tls_context
-from telephony.doctor_dialplan import check_dialplan, check_keys
-from telephony.doctor_model import Check, Finding, NotChecked, Patient, Verdict, ok, warning, wrong
-from telephony.doctor_pbx import (
+from telephony.checkup.dialplan import check_dialplan, check_keys
+from telephony.checkup.model import Check, Finding, NotChecked, Patient, Verdict, ok, warning, wrong
+from telephony.checkup.pbx import (
     check_clock,
     check_host_name,
     check_indications,
@@ -26,8 +26,8 @@ from telephony.doctor_pbx import (
     check_version,
     check_voicemail,
 )
-from telephony.doctor_people import check_agents, check_desks
-from telephony.doctor_record import (
+from telephony.checkup.people import check_agents, check_desks
+from telephony.checkup.record import (
     check_cel,
     check_cel_back_end,
     check_cel_file,

@@ -20,7 +20,7 @@ from sqlmodel import SQLModel
 
 from telephony.database import Database
 from telephony.errors import CaseNotFound, HotlineError, InvalidValue, LegNotFound
-from telephony.leg_model import epoch_of
+from telephony.legs.model import epoch_of
 from telephony.models import CaseRecord, HandoverRecord, LedgerRecord, LegRecord
 from telephony.numbers import to_e164
 

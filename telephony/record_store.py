@@ -15,8 +15,8 @@ from telephony.case_store import CallState, CaseStore, parts, table, upsert, whe
 from telephony.cel import CelRow
 from telephony.cel_tail import Batch, StoredRow
 from telephony.database import Database
-from telephony.leg_model import Leg, epoch_of, moment
-from telephony.leg_rules import CASE
+from telephony.legs.model import Leg, epoch_of, moment
+from telephony.legs.rules import CASE
 from telephony.models import BrokenRow, CelPosition, CelRecord, LegRecord
 from telephony.numbers import to_e164
 

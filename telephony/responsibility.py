@@ -26,7 +26,7 @@ from typing import Literal
 import orjson
 
 from telephony.cel import Fact
-from telephony.leg_model import Leg
+from telephony.legs.model import Leg
 
 Event = Literal["taken", "offered", "accepted", "undecided", "declined", "unanswered", "failed"]
 HandoverState = str

@@ -25,19 +25,19 @@ from pyVoIP.VoIP import CallState, VoIPPhone
 from pyVoIP.VoIP.status import PhoneStatus
 
 from telephony.errors import InvalidValue
-from telephony.softphone_call import SoftCall
-from telephony.softphone_dialog import Dialog
-from telephony.softphone_errors import (
+from telephony.sip.call import SoftCall
+from telephony.sip.dialog import Dialog
+from telephony.sip.errors import (
     CallStateError,
     NoAnswerFromPbx,
     RegistrationFailed,
     SoftphoneError,
 )
-from telephony.softphone_media import Heard, RtpStream, bind_rtp
-from telephony.softphone_message import SipMessage
-from telephony.softphone_signalling import CallSignalling
-from telephony.softphone_sip import SipLink
-from telephony.softphone_transaction import ServerTransaction
+from telephony.sip.link import SipLink
+from telephony.sip.media import Heard, RtpStream, bind_rtp
+from telephony.sip.message import SipMessage
+from telephony.sip.signalling import CallSignalling
+from telephony.sip.transaction import ServerTransaction
 
 __all__ = [
     "AutoAnswer",

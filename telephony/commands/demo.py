@@ -24,8 +24,8 @@ import typer
 
 from telephony.asterisk_program import cache_dir
 from telephony.commands.output import clear_errors, print_table, stderr, stdout
-from telephony.demo_scenes import SCENES, SceneFailed, sign
-from telephony.demo_stage import Stage
+from telephony.demo.scenes import SCENES, SceneFailed, sign
+from telephony.demo.stage import Stage
 from telephony.errors import HotlineError
 from telephony.settings import TIME_ZONE
 

@@ -23,9 +23,9 @@ from rich.text import Text
 from telephony.commands.output import clear_errors, stdout
 from telephony.errors import SettingsError
 from telephony.settings import Settings, load_settings
+from telephony.sip.audio import NoSound, SoundDevice
+from telephony.sip.terminal import KEY_HELP, TerminalPhone
 from telephony.softphone import Softphone
-from telephony.softphone_audio import NoSound, SoundDevice
-from telephony.softphone_terminal import KEY_HELP, TerminalPhone
 
 _SHOWN_LINES = 6
 _TYPED_FOR = {"c": "dial", "t": "refer"}

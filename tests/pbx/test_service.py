@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from telephony.demo_stage import Service
+from telephony.demo.stage import Service
 from telephony.private_pbx import PrivatePbx, free_port
 from telephony.settings import Http, Settings
 from tests.pbx.scene import CITIZENS, PhoneFactory, Talk, channels, wait_until

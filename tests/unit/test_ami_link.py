@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from telephony.ami.packets import PacketStream
 from telephony.ami_client import AmiClient, Event, LinkRefused
-from telephony.ami_packets import PacketStream
 from telephony.errors import HotlineError, PbxTimeout, PbxUnavailable
 from tests.unit.fake_ami import BANNER, FakeAmi, FakeLink, fake_ami, silence
 
@@ -163,7 +163,7 @@ async def test_given_half_a_packet_when_link_is_lost_then_the_next_link_begins_a
 async def test_given_a_packet_without_end_when_it_passes_the_limit_then_the_link_is_dropped(
     server: FakeAmi, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("telephony.ami_link.PacketStream", lambda: PacketStream(limit=100_000))
+    monkeypatch.setattr("telephony.ami.link.PacketStream", lambda: PacketStream(limit=100_000))
     client = await up(make())
     with capture_logs() as logs:
         await server.link.send("Event: Hangup\r\nX: " + "x" * 150_000)

@@ -11,7 +11,7 @@ from asterisk.ami.response import Response as LibraryResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.ami_packets import (
+from telephony.ami.packets import (
     Event,
     PacketStream,
     PacketTooLong,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from telephony.call_legs import Directory, Leg, LegBuilder, build_legs
 from telephony.cel import CelRow
 from telephony.cel_sort import sort_rows
-from telephony.leg_model import Party
+from telephony.legs.model import Party
 from tests.unit.cel_samples import NAMES, legs_of, recorded, row
 
 AGENTS = {f"PJSIP/{name}": Party("agent", name, "车管窗口") for name in ("8001", "8002", "8003")}

@@ -24,23 +24,24 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from telephony import doctor, doctor_pbx
-from telephony.cli import app
-from telephony.commands import doctor as command
-from telephony.database import Database, migrate
-from telephony.dialplan import CEL_FIELDS
-from telephony.doctor import Finding, examine, is_well
-from telephony.doctor_dialplan import Difference, check_keys, compare, our_steps, read_steps
-from telephony.doctor_model import Check, Config, NotChecked, Patient, Verdict
-from telephony.doctor_pbx import check_host_name, check_indications, check_music
-from telephony.doctor_people import devices, is_open
-from telephony.doctor_record import (
+from telephony import doctor
+from telephony.checkup import pbx as doctor_pbx
+from telephony.checkup.dialplan import Difference, check_keys, compare, our_steps, read_steps
+from telephony.checkup.model import Check, Config, NotChecked, Patient, Verdict
+from telephony.checkup.pbx import check_host_name, check_indications, check_music
+from telephony.checkup.people import devices, is_open
+from telephony.checkup.record import (
     check_cel,
     check_cel_back_end,
     check_database,
     check_recorder,
     last_row_at,
 )
+from telephony.cli import app
+from telephony.commands import doctor as command
+from telephony.database import Database, migrate
+from telephony.dialplan import CEL_FIELDS
+from telephony.doctor import Finding, examine, is_well
 from telephony.private_pbx import free_port
 from telephony.recorder import Recorder
 from telephony.settings import TIME_ZONE, Line, Pbx, Settings

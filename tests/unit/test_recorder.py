@@ -20,7 +20,7 @@ from telephony.cel import our_layout, read_lines
 from telephony.database import Database
 from telephony.errors import SettingsError
 from telephony.ledger_check import verify_ledger
-from telephony.leg_model import Directory
+from telephony.legs.model import Directory
 from telephony.models import BrokenRow, CelRecord
 from telephony.recorder import Recorder
 from telephony.settings import Settings

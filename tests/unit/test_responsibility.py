@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from telephony.cel import Fact
-from telephony.leg_model import Leg, Segment
+from telephony.legs.model import Leg, Segment
 from telephony.responsibility import (
     GENESIS,
     Entry,

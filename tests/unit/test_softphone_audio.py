@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from telephony.softphone_audio import NoSound, SoundDevice
-from telephony.softphone_sound import CallSound
+from telephony.sip.audio import NoSound, SoundDevice
+from telephony.sip.sound import CallSound
 
 
 class PortAudioError(Exception):

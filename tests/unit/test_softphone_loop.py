@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from telephony.softphone_loop import PhoneLoop, acquire_loop, beats_due, release_loop
+from telephony.sip.loop import PhoneLoop, acquire_loop, beats_due, release_loop
 
 
 def test_given_two_users_when_both_have_gone_then_the_thread_ends() -> None:

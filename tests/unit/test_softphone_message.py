@@ -7,9 +7,9 @@ import pyVoIP.VoIP  # noqa: F401  # opens the circle of pyVoIP's imports
 from pyVoIP.RTP import PayloadType
 from pyVoIP.SIP import SIPMessageType, SIPParseError
 
-from telephony.softphone_dialog import Challenge, Dialog, read_challenge
-from telephony.softphone_errors import SoftphoneError
-from telephony.softphone_message import (
+from telephony.sip.dialog import Challenge, Dialog, read_challenge
+from telephony.sip.errors import SoftphoneError
+from telephony.sip.message import (
     SipMessage,
     build_message,
     build_sdp,

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from telephony.errors import InvalidValue
+from telephony.sip.message import SipMessage, build_message, build_sdp
 from telephony.softphone import CallState, RegistrationFailed, Softphone
-from telephony.softphone_message import SipMessage, build_message, build_sdp
 from telephony.tones import silence_packet
 
 

@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from pyVoIP.VoIP import CallState
 
-from telephony.softphone_errors import CallStateError, SoftphoneError
-from telephony.softphone_message import Address, SipMessage, parse_address, phrase
-from telephony.softphone_signalling import CallSignalling
-from telephony.softphone_sound import CallSound
-from telephony.softphone_transaction import ServerTransaction
+from telephony.sip.errors import CallStateError, SoftphoneError
+from telephony.sip.message import Address, SipMessage, parse_address, phrase
+from telephony.sip.signalling import CallSignalling
+from telephony.sip.sound import CallSound
+from telephony.sip.transaction import ServerTransaction
 
 _VERDICT_S = 0.5
 """How long a phone waits after a 202 for news before it lets go."""

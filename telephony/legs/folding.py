@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from telephony.leg_channels import Call, Channel, Move
+from telephony.legs.channels import Call, Channel, Move
 
 
 class Folding:

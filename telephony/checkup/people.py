@@ -6,7 +6,7 @@ from datetime import datetime, time
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from telephony.doctor_model import NotChecked, Patient, Verdict, ok, warning, wrong
+from telephony.checkup.model import NotChecked, Patient, Verdict, ok, warning, wrong
 from telephony.errors import PbxRefused
 from telephony.pbx import Pbx
 from telephony.settings import TIME_ZONE

@@ -20,9 +20,7 @@ from sqlmodel import col
 
 from telephony.cel import Clock
 from telephony.cel_tail import identity
-from telephony.database import MIGRATIONS, Database
-from telephony.dialplan import CEL_FIELDS
-from telephony.doctor_model import (
+from telephony.checkup.model import (
     NotChecked,
     Patient,
     Verdict,
@@ -32,6 +30,8 @@ from telephony.doctor_model import (
     warning,
     wrong,
 )
+from telephony.database import MIGRATIONS, Database
+from telephony.dialplan import CEL_FIELDS
 from telephony.models import CelPosition
 from telephony.pbx import Pbx
 

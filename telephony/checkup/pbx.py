@@ -12,7 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from telephony.asterisk_program import OLDEST
-from telephony.doctor_model import NotChecked, Patient, Verdict, ok, setting, warning, wrong
+from telephony.checkup.model import NotChecked, Patient, Verdict, ok, setting, warning, wrong
 from telephony.settings import TIME_ZONE
 
 RIGHTS = {

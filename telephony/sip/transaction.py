@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from telephony.softphone_dialog import Dialog, read_challenge
-from telephony.softphone_loop import Timer
-from telephony.softphone_message import (
+from telephony.sip.dialog import Dialog, read_challenge
+from telephony.sip.loop import Timer
+from telephony.sip.message import (
     ALLOW,
     USER_AGENT,
     Fields,
@@ -21,7 +21,7 @@ from telephony.softphone_message import (
 )
 
 if TYPE_CHECKING:
-    from telephony.softphone_sip import SipLink
+    from telephony.sip.link import SipLink
 
 T2_S = 4.0
 """The longest pause between two repetitions (RFC 3261 table 4)."""

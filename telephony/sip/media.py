@@ -20,8 +20,8 @@ import numpy as np
 from pyVoIP.RTP import PayloadType, RTPClient, TransmitType
 
 from telephony import tones
-from telephony.softphone_errors import SoftphoneError
-from telephony.softphone_loop import BEAT_S, PhoneLoop
+from telephony.sip.errors import SoftphoneError
+from telephony.sip.loop import BEAT_S, PhoneLoop
 from telephony.tones import PACKET_SAMPLES, PCMA, PCMU, SAMPLE_RATE
 
 KEYS = "0123456789*#ABCD"

@@ -19,10 +19,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from telephony.cel import CelRow, Fact
-from telephony.leg_channels import LISTENING, MAILBOXES, Call, Channel
-from telephony.leg_folding import Folding
-from telephony.leg_model import Directory, Leg, seconds
-from telephony.leg_talk import segments_of
+from telephony.legs.channels import LISTENING, MAILBOXES, Call, Channel
+from telephony.legs.folding import Folding
+from telephony.legs.model import Directory, Leg, seconds
+from telephony.legs.talk import segments_of
 
 CASE = re.compile(r"\d{8}-\S*\d+\.\d+")
 """Our case numbers: the day and the citizen's uniqueid; other account codes are no case."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from telephony.checkup.model import Config, Patient, Verdict, ok, warning, wrong
 from telephony.dialplan import render
-from telephony.doctor_model import Config, Patient, Verdict, ok, warning, wrong
 from telephony.errors import PbxRefused
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from itertools import groupby
 from operator import attrgetter
 
-from telephony.leg_channels import Call, Move
-from telephony.leg_folding import Folding
-from telephony.leg_model import Segment
+from telephony.legs.channels import Call, Move
+from telephony.legs.folding import Folding
+from telephony.legs.model import Segment
 
 SAME_TALK_US = 20_000
 """Nobody hears a change of bridge that is shorter: the same people talk on."""

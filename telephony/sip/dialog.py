@@ -10,8 +10,8 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
-from telephony.softphone_errors import SoftphoneError
-from telephony.softphone_message import SipMessage, build_message, parse_address
+from telephony.sip.errors import SoftphoneError
+from telephony.sip.message import SipMessage, build_message, parse_address
 
 
 @dataclass(slots=True)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Literal
 from pyVoIP.RTP import PayloadType
 from pyVoIP.VoIP import CallState, VoIPCall
 
-from telephony.softphone_dialog import Dialog
-from telephony.softphone_message import Address, Sdp, SipMessage, build_sdp, parse_address, phrase
-from telephony.softphone_transaction import ClientTransaction, ServerTransaction
+from telephony.sip.dialog import Dialog
+from telephony.sip.message import Address, Sdp, SipMessage, build_sdp, parse_address, phrase
+from telephony.sip.transaction import ClientTransaction, ServerTransaction
 from telephony.tones import PCMA, PCMU
 
 if TYPE_CHECKING:
+    from telephony.sip.media import RtpStream
     from telephony.softphone import Softphone
-    from telephony.softphone_media import RtpStream
 
 _OFFERED = {PCMU: PayloadType.PCMU, PCMA: PayloadType.PCMA, 101: PayloadType.EVENT}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from telephony.demo_stage import AGENTS, CITIZENS, Stage
+from telephony.demo.stage import AGENTS, CITIZENS, Stage
 from telephony.softphone import SoftCall
 from telephony.tones import share_at
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 
 from telephony.errors import HotlineError
 from telephony.settings import Key
+from telephony.sip.audio import SoundDevice
 from telephony.softphone import CallState, SoftCall, Softphone
-from telephony.softphone_audio import SoundDevice
 
 _HELP = (
     "a/Enter 接听 answer · d 拒接 decline · h 挂断 hang up · {dial} · {refer} · "

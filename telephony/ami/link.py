@@ -21,9 +21,9 @@ from typing import Any, NoReturn, cast
 
 import structlog
 
-from telephony.ami_actions import PendingActions
-from telephony.ami_listeners import Backlog, IsolatedHooks
-from telephony.ami_packets import PacketStream
+from telephony.ami.actions import PendingActions
+from telephony.ami.listeners import Backlog, IsolatedHooks
+from telephony.ami.packets import PacketStream
 from telephony.errors import HotlineError, PbxRefused, PbxUnavailable
 
 Hook = Callable[[], Awaitable[object] | object]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from telephony.softphone_errors import SoftphoneError
-from telephony.softphone_sound import CallSound
+from telephony.sip.errors import SoftphoneError
+from telephony.sip.sound import CallSound
 from telephony.tones import PACKET_SAMPLES, SAMPLE_RATE
 
 

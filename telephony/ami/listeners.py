@@ -17,7 +17,7 @@ import structlog
 from asterisk.ami import AMIClient
 from asterisk.ami.event import EventListener
 
-from telephony.ami_packets import Event
+from telephony.ami.packets import Event
 
 Listener = Callable[[Event], Awaitable[object] | object]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from telephony.softphone_errors import SoftphoneError
+from telephony.sip.errors import SoftphoneError
 
 if TYPE_CHECKING:
-    from telephony.softphone_media import Heard, RtpStream
+    from telephony.sip.media import Heard, RtpStream
 
 
 class CallSound:

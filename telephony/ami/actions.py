@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from telephony.ami_packets import Event, Response
+from telephony.ami.packets import Event, Response
 from telephony.errors import HotlineError, PbxRefused, PbxTimeout, PbxUnavailable
 
 LIST_ID = "-list"

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from pyVoIP.SIP import SIPClient, SIPMessageType, SIPParseError
 
-from telephony.softphone_dialog import Dialog
-from telephony.softphone_errors import NoAnswerFromPbx, RegistrationFailed, SoftphoneError
-from telephony.softphone_loop import PhoneLoop, Timer, acquire_loop, release_loop
-from telephony.softphone_message import Fields, SipMessage, phrase
-from telephony.softphone_transaction import (
+from telephony.sip.dialog import Dialog
+from telephony.sip.errors import NoAnswerFromPbx, RegistrationFailed, SoftphoneError
+from telephony.sip.loop import PhoneLoop, Timer, acquire_loop, release_loop
+from telephony.sip.message import Fields, SipMessage, phrase
+from telephony.sip.transaction import (
     Cancellation,
     ClientTransaction,
     OnResponse,

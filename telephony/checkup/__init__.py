@@ -1,0 +1,1 @@
+"""The checks that ``telephony/doctor.py`` makes, one file a subject."""

@@ -1,0 +1,1 @@
+"""What ``hotline demo`` and ``hotline run`` play: the stage and the scenes."""

@@ -1,0 +1,1 @@
+"""How ``telephony/softphone.py`` speaks SIP and RTP: one file a layer."""

@@ -35,5 +35,9 @@ test: setup lint
 bench: setup
 	@$(PY) -m bench $(ARGS)
 
+# An Asterisk unpacked by an ordinary user belongs to that user's subordinate ids.
 clean:
-	rm -rf .venv .cache
+	@rm -rf .venv
+	@rm -rf .cache 2>/dev/null \
+	  || { mmdebstrap --unshare-helper rm -rf "$(CURDIR)"/.cache/asterisk-root*; rm -rf .cache; } 2>/dev/null \
+	  || { echo "clean: $(CURDIR)/.cache is not gone; whoever ran the set-up can remove it, or as root: rm -rf $(CURDIR)/.cache" >&2; exit 1; }

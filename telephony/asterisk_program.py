@@ -7,12 +7,14 @@ Asterisk is touched.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +73,26 @@ def find_asterisk(say: Say = lambda text: None) -> AsteriskProgram:
 def private_root(say: Say = lambda text: None) -> Path:
     """The unpacked private root, made if it is not there yet."""
     root = cache_dir() / "asterisk-root"
-    if not (root / "usr/sbin/asterisk").exists():
-        _make_root(root, say)
+    program = root / "usr/sbin/asterisk"
+    if not program.exists():
+        with _alone(root.with_name("asterisk-root.lock"), say):
+            # Whoever held the lock has made it meanwhile.
+            if not program.exists():
+                _make_root(root, say)
     return root
+
+
+@contextmanager
+def _alone(lock: Path, say: Say) -> Iterator[None]:
+    """Two set-ups at once would unpack into one folder; the lock goes with its process."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another set-up that unpacks Asterisk ...")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _installed(program: Path, where: str) -> AsteriskProgram:
@@ -121,15 +140,10 @@ def _version(command: tuple[str, ...]) -> str:
 
 
 def _make_root(root: Path, say: Say) -> None:
-    if not Path("/etc/debian_version").exists():
-        raise SetupError(
-            f"no Asterisk here: install Asterisk {OLDEST} or newer, set HOTLINE_ASTERISK to its "
-            f"program, {DOCKER_HINT}"
-        )
+    _needs_debian()
     mmdebstrap = _mmdebstrap(say)
     suite = os.environ.get("HOTLINE_DEBIAN_SUITE", "forky")
     mirror = debian_mirror()
-    root.parent.mkdir(parents=True, exist_ok=True)
     fresh = root.with_name(root.name + ".new")
     _remove(fresh)
     say(f"unpacking Asterisk from Debian {suite} (about 20 s and 380 MB) ...")
@@ -149,12 +163,23 @@ def _make_root(root: Path, say: Say) -> None:
         done = subprocess.run(command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL)
     if done.returncode:
         reason = _last_error(log)
-        _remove(fresh)
+        try:
+            _remove(fresh)
+        except SetupError as error:
+            reason += f"; {error.detail}"
         raise SetupError(
             f"mmdebstrap could not unpack Asterisk from {mirror}: {reason} (all of it: {log}); "
             f"set HOTLINE_DEBIAN_MIRROR, install Asterisk yourself, {DOCKER_HINT}"
         )
     fresh.rename(root)
+
+
+def _needs_debian() -> None:
+    if not Path("/etc/debian_version").exists():
+        raise SetupError(
+            f"no Asterisk here: install Asterisk {OLDEST} or newer, set HOTLINE_ASTERISK to its "
+            f"program, {DOCKER_HINT}"
+        )
 
 
 def _last_error(log: Path) -> str:
@@ -164,8 +189,17 @@ def _last_error(log: Path) -> str:
 
 
 def _remove(folder: Path) -> None:
-    if folder.exists():
+    if not folder.exists():
+        return
+    try:
         shutil.rmtree(folder)
+    except OSError as error:
+        # Unpacked by an ordinary user, the files belong to that user's subordinate ids.
+        by_hand = f"mmdebstrap --unshare-helper rm -rf {folder}; rm -rf {folder}"
+        raise SetupError(
+            f"{folder} could not be removed ({error.strerror}); as the user who made it run: "
+            f"{by_hand} (or as root: rm -rf {folder})"
+        ) from error
 
 
 def _mmdebstrap(say: Say) -> str:

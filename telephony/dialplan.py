@@ -7,8 +7,9 @@ the disk.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from telephony.asterisk_program import checkout
 from telephony.errors import HotlineError
-from telephony.settings import TIME_ZONE, Settings
+from telephony.settings import PASSWORD, PASSWORD_RULE, TIME_ZONE, Settings
 
 TEMPLATES = checkout() / "dialplans"
 SOUNDS = TEMPLATES / "sounds"
+_NOT_ON_A_KEYPAD = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
 HEADER = "Made by `hotline dialplan render` from the settings; changes here are lost."
 
 CEL_NAME = "hotline.csv"
@@ -191,15 +193,19 @@ def _secret(settings: Settings) -> str:
     secret = settings.pbx.ami_secret.get_secret_value()
     if not secret:
         raise DialplanError("pbx.ami_secret is empty; set HOTLINE_PBX__AMI_SECRET")
-    if not re.fullmatch(r"[\x21-\x3a\x3c-\x7e]{8,128}", secret):
-        raise DialplanError("pbx.ami_secret: 8 to 128 visible ASCII characters without ';'")
+    if not PASSWORD.fullmatch(secret):
+        raise DialplanError(f"pbx.ami_secret: {PASSWORD_RULE}")
     return secret
 
 
 def _voicemail_pin(settings: Settings) -> str:
-    # The mailbox is read by the service, never by a phone; a leading * or a long random PIN would
-    # only have to be kept somewhere. "-" lets nobody change it, and no phone has a way in.
-    return f"-{settings.line.number}"
+    # The mailbox is read by the service, never by a phone, but an existing PBX may have a
+    # VoiceMailMain() of its own. Telephones send 0-9, *, # and A-D: none of them is in here. It
+    # follows from the secret, so that rendering twice gives one file. "-": nobody may change it.
+    key = settings.pbx.ami_secret.get_secret_value().encode()
+    box = f"{settings.line.number}@hotline".encode()
+    digest = hmac.new(key, b"voicemail " + box, hashlib.sha256).hexdigest()
+    return "-" + digest[:32].translate(_NOT_ON_A_KEYPAD)
 
 
 def _included(files: dict[str, str]) -> list[str]:
@@ -239,7 +245,8 @@ def write(files: dict[str, str], out: Path, *, force: bool = False) -> list[Path
         _folders(path.parent, out, group)
         fresh = path.with_name(path.name + ".new")
         # Passwords stand in some of these files: nobody else may read them, not even for a moment.
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "w") as file:
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        with open(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.chown(fresh, -1, group)
         os.replace(fresh, path)

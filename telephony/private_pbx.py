@@ -27,6 +27,7 @@ from telephony.settings import Pbx, Settings
 
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 5.0
+CONSOLE_LIMIT_S = 5.0
 
 
 class PrivatePbx:
@@ -121,14 +122,19 @@ class PrivatePbx:
             self.process.wait()
 
     def console(self, command: str) -> str:
-        """What Asterisk's console answers to a command."""
-        done = subprocess.run(
-            [*self.program.command, "-C", str(self.places.etc / "asterisk.conf"), "-rx", command],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        """What Asterisk's console answers to a command; nothing when it hangs."""
+        config = str(self.places.etc / "asterisk.conf")
+        try:
+            done = subprocess.run(
+                [*self.program.command, "-C", config, "-rx", command],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=CONSOLE_LIMIT_S,
+            )
+        except subprocess.TimeoutExpired:
+            return ""
         return done.stdout
 
     def __enter__(self) -> PrivatePbx:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -41,6 +42,35 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 Extension = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,20}$")]
 DialString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9@._:+&/-]{1,200}$")]
 KeyCode = Annotated[str, StringConstraints(pattern=r"^[*#][0-9*#]{1,4}$")]
+# What an Asterisk configuration file can hold: ";" would cut it short, a line break would go on
+# with configuration of its own.
+PASSWORD = re.compile(r"[\x21-\x3a\x3c-\x7e]{8,128}")
+PASSWORD_RULE = "8 to 128 visible ASCII characters without ';'"
+# Extensions that Asterisk itself jumps to.
+SPECIAL_EXTENSIONS = {"a", "e", "failed", "fax", "h", "i", "o", "s", "t"}
+
+
+def _password(value: SecretStr) -> SecretStr:
+    if not PASSWORD.fullmatch(value.get_secret_value()):
+        raise ValueError(f"a SIP password is {PASSWORD_RULE}")
+    return value
+
+
+def _desk_id(value: str) -> str:
+    if not value[0].isalnum():
+        raise ValueError("a desk's id is its extension and begins with a letter or digit")
+    if as_extension(value) in SPECIAL_EXTENSIONS:
+        raise ValueError("this extension has a meaning of its own in Asterisk; choose another id")
+    return value
+
+
+def as_extension(name: str) -> str:
+    """What Asterisk compares of an extension: it overlooks hyphens."""
+    return name.replace("-", "").lower()
+
+
+Password = Annotated[SecretStr, AfterValidator(_password)]
+DeskId = Annotated[Id, AfterValidator(_desk_id)]
 # One line, without what would start a comment, a variable or an argument in a dialplan.
 Name = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00;,|\"<>${}\[\]\\]{1,60}$")]
 OptionalName = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00;,|\"<>${}\[\]\\]{0,60}$")]
@@ -107,7 +137,7 @@ class Line(Section):
 class Desk(Section):
     """A desk that calls are handed to: 110, 12345, 122 or another."""
 
-    id: Id
+    id: DeskId
     name: Name
     department: OptionalName = ""
     dial: DialString
@@ -118,7 +148,7 @@ class Desk(Section):
     acceptance: Literal["answer", "confirm"] = Field(
         "answer", description="accepted by answering, or only when 1 is pressed"
     )
-    password: SecretStr | None = Field(
+    password: Password | None = Field(
         None, description="SIP password, only where our dialplan defines the desk's phone"
     )
 
@@ -130,7 +160,7 @@ class Agent(Section):
     name: OptionalName = ""
     department: OptionalName = ""
     interface: DialString | None = Field(None, description="default: PJSIP/<id>")
-    password: SecretStr | None = Field(
+    password: Password | None = Field(
         None, description="SIP password, only where our dialplan defines the phone"
     )
 
@@ -204,12 +234,18 @@ class Settings(BaseSettings):
     def _names_agree(self) -> Self:
         desks = [desk.id for desk in self.desks]
         _no_doubles("desks", desks)
-        _no_doubles("agents", [agent.id for agent in self.agents])
         _no_doubles("keys", [key.code for key in self.keys])
         _no_doubles("tokens", [token.token.get_secret_value() for token in self.tokens], hide=True)
-        both = set(desks) & {agent.id for agent in self.agents}
+        agents = [agent.id for agent in self.agents]
+        _no_doubles("agents", agents)
+        both = set(desks) & set(agents)
         if both:
             raise ValueError(f"{min(both)} is a desk and an agent at once; rename one")
+        seen: dict[str, str] = {}
+        for name in [*desks, *agents]:
+            other = seen.setdefault(as_extension(name), name)
+            if other != name:
+                raise ValueError(f"{other} and {name} are one extension in Asterisk; rename one")
         for key in self.keys:
             if key.desk not in desks:
                 raise ValueError(f"key {key.code} goes to desk {key.desk}, which is not in desks")

@@ -136,10 +136,12 @@ async def _upgrade(config: Config, target: URL) -> None:
 
 
 def _engine(url: URL) -> AsyncEngine:
+    # Parameters are hidden in the text of errors, for they hold callers' numbers.
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(
             url,
             connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None},
+            hide_parameters=True,
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
         )
@@ -147,6 +149,7 @@ def _engine(url: URL) -> AsyncEngine:
         return engine
     return create_async_engine(
         url,
+        hide_parameters=True,
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
         pool_pre_ping=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -111,6 +112,10 @@ def export_legs_csv(database: Database, filters: LegFilter) -> AsyncIterator[byt
     """Legs as CSV in chunks (header row first, UTF-8, JSON in the columns that hold lists).
 
     Oldest first, read by a server-side cursor: memory stays the same whatever the length.
+    A caller may send any text as a name or number, so a text that a spreadsheet could run as a
+    formula comes with an apostrophe before it: one that starts with ``= + - @``, their full-width
+    forms, a tab or a line break. A ``+`` and nothing but digits, such as ``+8613804210001``, is no
+    formula and stays as it is.
     """
     query = _where(select(*_LEGS), _leg_conditions(database, filters))
     ordered = query.order_by(*(column.asc() for column in _LEG_KEY))
@@ -317,6 +322,7 @@ def _read_cursor(cursor: str, key: tuple[ColumnElement[Any], ...]) -> list[Any]:
 
 
 CHUNK = 64 * 1024
+_FORMULA = re.compile(r"(?!\+[0-9]+\Z)[=+\-@\t\r\n＝＋－＠]")
 
 
 async def _csv(
@@ -339,4 +345,6 @@ async def _csv(
 def _cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, str):
+        return f"'{value}" if _FORMULA.match(value) else value
     return orjson.dumps(value).decode() if isinstance(value, list | dict) else value

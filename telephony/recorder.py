@@ -4,12 +4,16 @@ What was read, the legs, cases, hand-overs and ledger entries that follow from i
 read are stored in one transaction. So a service that is killed goes on where its last transaction
 ended, and two services on one file take turns: the one that comes second finds that the file was
 read further than it thought, forgets what it held and goes on from there.
+
+Call control shares the event loop, so a batch is small, and reading it and working out its legs
+happen in a worker thread: key presses are answered while the record catches up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +21,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import Counter, Gauge
 
-from telephony.call_legs import Directory, GatheredCall, LegBuilder
+from telephony.call_legs import Directory, LegBuilder
 from telephony.case_store import CallState
 from telephony.cel import our_layout
 from telephony.cel_tail import Batch, identity, read_batch, unfinished
@@ -65,7 +69,7 @@ class Recorder:
         self._read: dict[str, int] = {}  # file -> offset up to which it is stored
         self._files: list[Path] = []  # to be read, the one in use last
         self._current: str | None = None
-        self._prepared: tuple[Batch, list[GatheredCall]] | None = None
+        self._prepared: tuple[Batch, list[CallState]] | None = None
         self._poked = asyncio.Event()
         self._turn = asyncio.Lock()
         self._level_at = datetime.now(UTC)
@@ -128,78 +132,90 @@ class Recorder:
         """Store one batch; None when there is nothing to store now."""
         async with self._turn:
             if self._builder is None:
-                await self._resume()
+                self._builder = await self._resume()
             if self._prepared is None:
-                batch = self._next_batch()
+                batch = await self._next_batch()
                 if batch is None:
                     self._level_at = datetime.now(UTC)
                     self._measure()
                     return None
-                self._prepared = (batch, await self._feed(batch))
-            return await self._write(*self._prepared)
+                self._prepared = (batch, await self._feed(self._builder, batch))
+            return await self._write(self._builder, *self._prepared)
 
-    async def _resume(self) -> None:
+    async def _resume(self) -> LegBuilder:
         """Go back to what is stored: how far files were read, and the calls still open."""
         positions = await self._store.positions()
+        lines = await self._store.stored_lines(await self._store.open_channels())
         builder = LegBuilder()
-        for line in await self._store.stored_lines(await self._store.open_channels()):
-            builder.feed(self._layout.row(next(csv.reader([line]))))
+        await asyncio.to_thread(self._take_up, builder, lines)
         builder.changed()
         self._read = {file: offset for file, (offset, _) in positions.items()}
         since = max((seen.timestamp() for _, seen in positions.values()), default=0.0)
-        self._files = unfinished(self.path, self._read, since)
+        self._files = await asyncio.to_thread(unfinished, self.path, self._read, since)
         self._current = None
         self._prepared = None
-        self._builder = builder
+        return builder
 
-    def _next_batch(self) -> Batch | None:
+    async def _next_batch(self) -> Batch | None:
         while True:
             path = self._files[0]
             file = identity(path)
             if path == self.path and self._current is not None and file != self._current:
                 # Rotated: what is left of the old file comes first.
                 since = datetime.now(UTC).timestamp() - 60
-                self._files = unfinished(self.path, self._read, since)
+                self._files = await asyncio.to_thread(unfinished, self.path, self._read, since)
                 self._current = None
                 continue
             if file is not None:
                 if path == self.path:
                     self._current = file
                 start = self._read.get(file, 0)
-                batch = read_batch(path, file, path.name, start, self._layout)
+                batch = await asyncio.to_thread(
+                    read_batch, path, file, path.name, start, self._layout
+                )
                 if batch.end > batch.start:
                     return batch
             if path == self.path:
                 return None
             self._files.pop(0)
 
-    async def _feed(self, batch: Batch) -> list[GatheredCall]:
-        builder = self._builder
-        assert builder is not None
-        await self._recall(builder, batch)
-        for stored in batch.rows:
-            builder.feed(stored.row)
-        return builder.changed()
+    async def _feed(self, builder: LegBuilder, batch: Batch) -> list[CallState]:
+        """The calls that got rows, as they stand then."""
+        recalled = await self._recall(builder, batch)
+        # Nobody stops a thread: should this be cancelled, its builder is left to it.
+        self._builder = None
+        states = await asyncio.to_thread(self._work_out, builder, recalled, batch)
+        self._builder = builder
+        return states
 
-    async def _recall(self, builder: LegBuilder, batch: Batch) -> None:
-        """Rows of calls that this service does not hold: take up what is stored of them."""
+    async def _recall(self, builder: LegBuilder, batch: Batch) -> list[str]:
+        """Rows of calls that this service does not hold: what is stored of them."""
         strange = {
             key
             for stored in batch.rows
             for key in (stored.row.uniqueid, stored.row.linkedid)
             if key not in builder
         }
-        if strange:
-            for line in await self._store.stored_lines(strange):
-                builder.feed(self._layout.row(next(csv.reader([line]))))
+        return await self._store.stored_lines(strange) if strange else []
 
-    async def _write(self, batch: Batch, gathered: list[GatheredCall]) -> int | None:
-        builder = self._builder
-        assert builder is not None
-        calls = [
+    def _take_up(self, builder: LegBuilder, lines: Sequence[str]) -> None:
+        for line in lines:
+            builder.feed(self._layout.row(next(csv.reader([line]))))
+
+    def _work_out(
+        self, builder: LegBuilder, recalled: Sequence[str], batch: Batch
+    ) -> list[CallState]:
+        self._take_up(builder, recalled)
+        for stored in batch.rows:
+            builder.feed(stored.row)
+        return [
             CallState(*call.legs(self.pbx, self._directory), is_over=call.is_over)
-            for call in gathered
+            for call in builder.changed()
         ]
+
+    async def _write(
+        self, builder: LegBuilder, batch: Batch, calls: Sequence[CallState]
+    ) -> int | None:
         try:
             await self._store.write(batch, calls, datetime.now(UTC))
         except MovedOn as moved:

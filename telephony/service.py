@@ -82,20 +82,24 @@ class Service(CallControl):
     def _recorder_ready(self) -> bool:
         if not self._recording:
             return True
-        return self.recorder is not None and self.recorder.lag.seconds < LAG_LIMIT_S
+        if self.recorder is None or (self._record is not None and self._record.done()):
+            return False
+        return self.recorder.lag.seconds < LAG_LIMIT_S
 
     def _on_news(self, _event: Event) -> None:
         if self.recorder is not None:
             self.recorder.poke()
 
     async def _keep_record(self) -> None:
-        await self._prepare_database()
-        while self._recording:
+        while True:
             try:
+                await self._prepare_database()
+                if not self._recording:
+                    return
                 self.recorder = self.recorder or Recorder(self.settings, self.database)
                 await self.recorder.run()
             except Exception as error:  # noqa: BLE001 - recording goes on from what is stored
-                logs.unexpected(log, "the recorder failed and starts anew", error)
+                logs.unexpected(log, "the record failed and starts anew", error)
                 self.recorder = None
                 await asyncio.sleep(RETRY_S)
 

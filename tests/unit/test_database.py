@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from telephony import queries
 from telephony.database import Database, driver_url, migrate
@@ -59,6 +60,14 @@ async def test_given_nobody_listens_then_the_database_is_unavailable() -> None:
     with pytest.raises(DatabaseUnavailable, match="cannot be used"):
         await database.check()
     await database.close()
+
+
+async def test_given_an_error_then_its_text_holds_no_number(database: Database) -> None:
+    query = text("SELECT 1 FROM legs WHERE party = :party AND nothing_like_it = 1")
+    with pytest.raises(DBAPIError) as caught:
+        async with database.engine.connect() as connection:
+            await connection.execute(query, {"party": "13812345678"})
+    assert "13812345678" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "no url at all", ""])

@@ -6,7 +6,9 @@ import asyncio
 import random
 import signal
 import sys
+import threading
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from sqlalchemy import func, select
 
 from telephony import queries
 from telephony.call_legs import build_legs
-from telephony.case_store import table
+from telephony.case_store import CallState, table
 from telephony.cel import our_layout, read_lines
+from telephony.cel_tail import CHUNK, read_batch
 from telephony.database import Database
 from telephony.errors import SettingsError
 from telephony.ledger_check import verify_ledger
@@ -317,6 +320,82 @@ async def test_given_broken_lines_then_they_are_kept_with_the_reason(
         len(lines[0] + bad[0] + lines[1] + bad[1]),
     }
     assert all(row["reason"] for row in kept)
+
+
+async def test_given_much_to_catch_up_with_then_others_get_their_turns(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    loop_thread = threading.get_ident()
+    batches: list[int] = []  # turns before each batch is worked out
+    work_out = Recorder._work_out
+
+    def noted(*given: Any) -> list[CallState]:
+        assert threading.get_ident() != loop_thread
+        batches.append(turns)
+        return work_out(*given)
+
+    monkeypatch.setattr(Recorder, "_work_out", noted)
+    (tmp_path / "Master.csv").write_bytes(DAY)
+    counter = asyncio.create_task(count())
+    assert await make(database, tmp_path).catch_up() == DAY.count(b"\n")
+    counter.cancel()
+    assert len(batches) > 2  # not all in one go
+    assert all(later > before for before, later in pairwise(batches))
+
+
+async def test_given_a_stop_in_the_midst_of_a_batch_then_it_goes_on_from_what_is_stored(
+    database: Database, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Master.csv").write_bytes(DAY)
+    begun, go_on = threading.Event(), threading.Event()
+    work_out = Recorder._work_out
+
+    def held_up(*given: Any) -> list[CallState]:
+        states = work_out(*given)
+        begun.set()
+        assert go_on.wait(10)
+        return states
+
+    monkeypatch.setattr(Recorder, "_work_out", held_up)
+    recorder = make(database, tmp_path)
+    running = asyncio.create_task(recorder.run())
+    assert await asyncio.to_thread(begun.wait, 10)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    monkeypatch.setattr(Recorder, "_work_out", work_out)
+    try:
+        assert await recorder.catch_up() == DAY.count(b"\n")
+    finally:
+        go_on.set()
+    same(await record(database), whole)
+
+
+@pytest.mark.parametrize("inside", range(1, 130, 16))
+def test_given_a_value_with_a_line_break_where_a_batch_ends_then_it_is_one_row(
+    tmp_path: Path, inside: int
+) -> None:
+    lines = DAY.splitlines(True)
+    split = lines[1].replace(b'"Citizen"', b'"Citi\nzen"', 1)
+    assert split != lines[1]
+    filler = lines[0] * (CHUNK // len(lines[0]) - 1)
+    # Blank lines move the row, so that the batch ends so many bytes inside it.
+    blank = b"\n" * (CHUNK - inside - len(filler))
+    file = tmp_path / "Master.csv"
+    file.write_bytes(filler + blank + split + lines[2])
+    first = read_batch(file, "file", file.name, 0, our_layout())
+    second = read_batch(file, "file", file.name, first.end, our_layout())
+    assert not first.broken + second.broken
+    assert second.end == file.stat().st_size
+    got = [one.line.encode() for one in [*first.rows, *second.rows][-2:]]
+    assert got == [split.rstrip(), lines[2].rstrip()]
 
 
 async def test_given_no_file_yet_then_there_is_nothing_to_do(

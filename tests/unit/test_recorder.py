@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import func, select
 
 from telephony import queries
-from telephony.call_legs import build_legs
+from telephony.call_legs import LegBuilder, build_legs
 from telephony.case_store import CallState, table
 from telephony.cel import our_layout, read_lines
 from telephony.cel_tail import CHUNK, read_batch
@@ -356,13 +356,15 @@ async def test_given_a_stop_in_the_midst_of_a_batch_then_it_goes_on_from_what_is
 ) -> None:
     (tmp_path / "Master.csv").write_bytes(DAY)
     begun, go_on = threading.Event(), threading.Event()
+    builders: list[object] = []
     work_out = Recorder._work_out
 
-    def held_up(*given: Any) -> list[CallState]:
-        states = work_out(*given)
-        begun.set()
-        assert go_on.wait(10)
-        return states
+    def held_up(recorder: Recorder, builder: LegBuilder, *given: Any) -> list[CallState]:
+        builders.append(builder)
+        if len(builders) == 1:
+            begun.set()
+            assert go_on.wait(10)
+        return work_out(recorder, builder, *given)
 
     monkeypatch.setattr(Recorder, "_work_out", held_up)
     recorder = make(database, tmp_path)
@@ -370,11 +372,11 @@ async def test_given_a_stop_in_the_midst_of_a_batch_then_it_goes_on_from_what_is
     assert await asyncio.to_thread(begun.wait, 10)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    monkeypatch.setattr(Recorder, "_work_out", work_out)
     try:
         assert await recorder.catch_up() == DAY.count(b"\n")
     finally:
         go_on.set()
+    assert builders[0] not in builders[1:]  # that thread may still be at work on it
     same(await record(database), whole)
 
 

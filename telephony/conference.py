@@ -6,12 +6,12 @@ the room when it answers. Undecided, the matter stays with whoever was contacted
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from telephony.errors import HotlineError, PbxRefused, WrongState
-from telephony.handover import Handover, Offers, Pressed
-from telephony.pbx import ask_set_var
+from telephony.errors import PbxRefused, WrongState
+from telephony.handover import Handover, Offers, Pressed, encoded_reason
+from telephony.pbx import ask_originate, ask_set_var
 
 if TYPE_CHECKING:
     from telephony.pbx import Pbx
@@ -52,22 +52,20 @@ class ThreeWays:
             "__AGENT": agent.name,
             "__BY": agent.party,
             "__TRANSFER_CONTEXT": "hotline-transfer",
-            "REASON": quote(reason, safe=""),
+            "REASON": encoded_reason(reason),
         }
+        # The mark comes first: a key on the phone in this very moment does nothing.
+        mark = ask_set_var(citizen.name, "SHARED(HANDOVER)", f"calling-{int(time.time())}")
+        third = ask_originate(
+            f"Local/{desk_id}@{CONTEXT}/n",
+            "hotline-third-idle",
+            "s",
+            account=pressed.call.case,
+            variables=variables,
+            ring_s=self._ring_s,
+        )
         try:
-            # Marks the call, so that a key on the phone in this very moment does nothing.
-            await self._pbx.ask(ask_set_var(citizen.name, "SHARED(HANDOVER)", "calling"))
+            # In one go: a mark without a third party would be in the way of the next key.
+            await self._pbx.together(mark, third)
         except PbxRefused as error:
             raise WrongState(f"the citizen of call {pressed.call.id} has hung up") from error
-        try:
-            await self._pbx.originate(
-                f"Local/{desk_id}@{CONTEXT}/n",
-                "hotline-third-idle",
-                "s",
-                account=pressed.call.case,
-                variables=variables,
-                ring_s=self._ring_s,
-            )
-        except HotlineError:
-            await self._pbx.ask(ask_set_var(citizen.name, "SHARED(HANDOVER)", ""))
-            raise

@@ -11,9 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
-from telephony.errors import DeskNotFound, HandoverRunning, NotAllowed, PbxTimeout, WrongState
+from telephony.errors import (
+    DeskNotFound,
+    HandoverRunning,
+    InvalidValue,
+    NotAllowed,
+    PbxTimeout,
+    WrongState,
+)
 from telephony.live_model import Call, Channel
 
 if TYPE_CHECKING:
@@ -28,6 +35,23 @@ OFFER_LIMIT_S = 2.0
 
 EVENTS = frozenset({"UserEvent", "Reload"})
 """All events that key presses need: what the AMI link must let through."""
+
+
+LONGEST_REASON = 600
+"""Bytes of an encoded reason: Asterisk cuts a CEL row's facts and an AMI line at about 1000."""
+
+
+def encoded_reason(reason: str) -> str:
+    """A reason as it travels through AMI and dialplan: what has a meaning there is %-encoded.
+
+    Raises :class:`InvalidValue` when it is too long; the caller has not been touched then.
+    """
+    encoded = "".join(
+        one if one.isalnum() or one in " -_." else quote(one, safe="") for one in reason
+    )
+    if len(encoded.encode()) > LONGEST_REASON:
+        raise InvalidValue("the reason is too long: at most some 200 Chinese characters")
+    return encoded
 
 
 @dataclass(frozen=True, slots=True)

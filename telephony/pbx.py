@@ -13,6 +13,7 @@ Actions: https://docs.asterisk.org/Asterisk_22_Documentation/API_Documentation/A
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -143,6 +144,48 @@ def ask_hangup(channel: str, cause: int = 16) -> Ask:
     return Ask("Hangup", {"Channel": channel, "Cause": cause})
 
 
+VARIABLE_NAME = re.compile(r"_{0,2}[A-Z][A-Z0-9_]*")
+
+
+def ask_originate(
+    dial: str,
+    context: str,
+    exten: str,
+    priority: int | str = 1,
+    *,
+    caller_id: str = "",
+    account: str = "",
+    variables: Mapping[str, str] | None = None,
+    ring_s: float = 30,
+    channel_id: str = "",
+) -> Ask:
+    """Call a device; when it answers it goes to this place in the dialplan.
+
+    Asterisk answers as soon as it has taken the order (``Async``): whether the device answers is
+    told by events. ``caller_id`` is what its display shows; without it the phone would show
+    nothing useful. ``account`` is the case id (an originated leg has a linkedid of its own, so
+    the account ties it to its case). ``ring_s`` is how long it rings, in seconds. Raises
+    :class:`InvalidValue` for a variable that Asterisk would take for more than one.
+    """
+    headers: dict[str, str | int | Sequence[str]] = {
+        "Channel": dial,
+        "Context": context,
+        "Exten": exten,
+        "Priority": priority,
+        "Timeout": round(ring_s * 1000),
+        "Async": "true",
+    }
+    optional = {"CallerID": caller_id, "Account": account, "ChannelId": channel_id}
+    headers.update({name: value for name, value in optional.items() if value})
+    for name, value in (variables or {}).items():
+        # Asterisk splits this header at commas, and a name with parentheses runs a function.
+        if not VARIABLE_NAME.fullmatch(name) or set(value) & set(',"\\'):
+            raise InvalidValue(f"variable {name!r} cannot be given to a new call")
+    if variables:
+        headers["Variable"] = [f"{name}={value}" for name, value in variables.items()]
+    return Ask("Originate", headers)
+
+
 class Pbx:
     """One PBX, asked over its AMI link."""
 
@@ -208,40 +251,6 @@ class Pbx:
     async def hangup(self, channel: str, cause: int = 16) -> None:
         """Hang a channel up."""
         await self.ask(ask_hangup(channel, cause))
-
-    async def originate(
-        self,
-        dial: str,
-        context: str,
-        exten: str,
-        priority: int | str = 1,
-        *,
-        caller_id: str = "",
-        account: str = "",
-        variables: Mapping[str, str] | None = None,
-        ring_s: float = 30,
-        channel_id: str = "",
-    ) -> None:
-        """Call a device; when it answers it goes to this place in the dialplan.
-
-        Returns as soon as Asterisk has taken the order (``Async``): whether the device answers is
-        told by events. ``caller_id`` is what its display shows; without it the phone would show
-        nothing useful. ``account`` is the case id (an originated leg has a linkedid of its own, so
-        the account ties it to its case). ``ring_s`` is how long it rings, in seconds.
-        """
-        headers: dict[str, str | int | Sequence[str]] = {
-            "Channel": dial,
-            "Context": context,
-            "Exten": exten,
-            "Priority": priority,
-            "Timeout": round(ring_s * 1000),
-            "Async": "true",
-        }
-        optional = {"CallerID": caller_id, "Account": account, "ChannelId": channel_id}
-        headers.update({name: value for name, value in optional.items() if value})
-        if variables:
-            headers["Variable"] = [f"{name}={value}" for name, value in variables.items()]
-        await self._client.action("Originate", headers)
 
     async def get_var(self, channel: str | None, name: str) -> str:
         """A channel's variable or function, or a global one; "" when it is not set."""

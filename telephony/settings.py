@@ -29,6 +29,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as EnvError
 
 from telephony.errors import DeskNotFound, SettingsError
 
@@ -113,6 +114,12 @@ class Line(Section):
     message_max_s: int = Field(180, ge=5, le=3600)
     message_min_s: int = Field(1, ge=0, le=60)
     language: Id = "zh"
+
+    @model_validator(mode="after")
+    def _is_open_at_all(self) -> Self:
+        if self.opens >= self.closes:
+            raise ValueError(f"opens {self.opens:%H:%M} is not before closes {self.closes:%H:%M}")
+        return self
 
     @property
     def full_number(self) -> str:
@@ -295,12 +302,30 @@ def load_settings(**overrides: Any) -> Settings:
     named = os.environ.get("HOTLINE_CONFIG")
     if named and not Path(named).is_file():
         raise SettingsError([f"HOTLINE_CONFIG: {named} is not a file"])
+    unknown = sorted(
+        name for name in os.environ if name.startswith("HOTLINE_") and not _is_setting(name)
+    )
+    if unknown:
+        raise SettingsError([f"{name}: no setting has this name" for name in unknown])
     try:
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsError([_line(item) for item in error.errors()]) from None
+    except EnvError as error:
+        name = re.search(r'field "(\w+)"', str(error))
+        variable = f"HOTLINE_{name.group(1).upper()}" if name else "environment"
+        raise SettingsError([f"{variable}: is no JSON; a list looks like [{{...}}]"]) from None
     except ValueError as error:  # a file that is no TOML
         raise SettingsError([f"{settings_file()}: {error}"]) from None
+
+
+OUTSIDE = {"CONFIG", "CACHE_DIR", "ASTERISK", "DEBIAN_MIRROR", "DEBIAN_SUITE", "PHONE_PASSWORD"}
+"""HOTLINE_… variables that are no settings: read by the set-up and by commands."""
+
+
+def _is_setting(variable: str) -> bool:
+    head = variable.removeprefix("HOTLINE_").split("__")[0]
+    return head in OUTSIDE or head.lower() in Settings.model_fields
 
 
 def as_environment(settings: Settings) -> dict[str, str]:

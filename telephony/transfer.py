@@ -9,10 +9,9 @@ own REFER enter the same context without us.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from telephony.errors import PbxRefused, WrongState
-from telephony.handover import Handover, Offers, Pressed
+from telephony.handover import Handover, Offers, Pressed, encoded_reason
 from telephony.pbx import Ask, ask_hangup, ask_redirect, ask_set_var
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def press(citizen: Channel, agent: Channel, desk_id: str, reason: str) -> tuple[
     The dialplan is told who pressed, which also makes the agent's leg wait when the bridge ends;
     the citizen's leg goes to the desk.
     """
-    pressed = "|".join(("one-key", agent.party, agent.name, quote(reason, safe="")))
+    pressed = "|".join(("one-key", agent.party, agent.name, encoded_reason(reason)))
     return (
         ask_set_var(citizen.name, "SHARED(PRESS)", pressed),
         ask_redirect(citizen.name, CONTEXT, desk_id),
@@ -67,6 +66,8 @@ class Transfers:
             if await self._gone(pressed.citizen.name):
                 await self._free(pressed.agent.name)
                 raise WrongState(f"the citizen of call {pressed.call.id} has hung up") from error
+            # Nothing of this press may be left: it would be in the way of the next one.
+            await self._pbx.set_var(pressed.citizen.name, "SHARED(PRESS)", "")
             raise WrongState(f"call {pressed.call.id} changed just now: {error.detail}") from error
 
     async def _gone(self, channel: str) -> bool:

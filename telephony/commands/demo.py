@@ -26,7 +26,7 @@ from telephony.asterisk_program import cache_dir
 from telephony.commands.output import clear_errors, print_table, stderr, stdout
 from telephony.demo.scenes import SCENES, SceneFailed, sign
 from telephony.demo.stage import Stage
-from telephony.errors import HotlineError
+from telephony.errors import HotlineError, SetupError
 from telephony.settings import TIME_ZONE
 
 LEG_COLUMNS = ("started", "role", "party", "department", "ring", "talk", "cause", "state", "case")
@@ -42,6 +42,8 @@ def demo(
 ) -> None:
     """Play the main job on a private Asterisk with real SIP phones; exit 0 only if all is right."""
     started = time.monotonic()
+    if json_file is not None and not _can_be_written(json_file):
+        raise typer.BadParameter(f"{json_file} cannot be written", param_hint="--json")
     with clear_errors(), _folder(keep) as folder, Stage(folder, _say) as stage:
         stage.set_hours("0000-2400")
         agent = stage.settings.agents[0].id
@@ -75,6 +77,14 @@ def run() -> None:
         _say("stopping ...")
 
 
+def _can_be_written(file: Path) -> bool:
+    try:
+        file.open("ab").close()
+    except OSError:
+        return False
+    return True
+
+
 def _say(text: str) -> None:
     stderr.print(f"  {text}", markup=False, soft_wrap=True)
 
@@ -85,8 +95,11 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield keep.resolve()
         return
     # Beside the private Asterisk: the place that the unprivileged user can reach if any can.
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="stage-", dir=cache_dir()))
+    try:
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="stage-", dir=cache_dir()))
+    except OSError as error:
+        raise SetupError(f"{error}; name a folder for it: HOTLINE_CACHE_DIR") from None
     folder.chmod(0o755)
     try:
         yield folder

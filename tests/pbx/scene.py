@@ -111,8 +111,8 @@ class Talk:
 
     def assert_together(self) -> None:
         """Both hear each other."""
-        self.citizen.wait_hears(self.AGENT_HZ, 3)
-        self.agent.wait_hears(self.CITIZEN_HZ, 3)
+        self.citizen.wait_hears(self.AGENT_HZ, 6)
+        self.agent.wait_hears(self.CITIZEN_HZ, 6)
 
 
 def begin_talk(citizen: Softphone, agent: Softphone) -> Talk:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from telephony.private_pbx import PrivatePbx
-from telephony.softphone import SoftCall
+from telephony.softphone import CallState, SoftCall
 from tests.pbx.scene import CITIZENS, PhoneFactory, Talk, channels, wait_until
 
 pytestmark = pytest.mark.pbx
@@ -67,12 +67,55 @@ def test_given_three_way_when_third_party_leaves_then_citizen_and_agent_go_on(
     third.hangup()
     talk.citizen.wait_hears(Talk.AGENT_HZ, 3, threshold=0.8)
     talk.agent.wait_hears(Talk.CITIZEN_HZ, 3, threshold=0.8)
+    # It is a call of two again, and the key works as in any other.
+    other = phone("110")
+    for _ in range(2):
+        talk.agent.send_dtmf("*1")
+        other.wait_for_call(5).deny(486)
+        talk.assert_together()
+    talk.agent.send_dtmf("*1")
+    taken = other.wait_for_call(5)
+    taken.answer()
+    taken.play_tone(Talk.TARGET_HZ)
+    talk.citizen.wait_hears(Talk.TARGET_HZ, 3)
+    assert talk.agent.wait_ended(3) == 200
+    talk.citizen.hangup()
+
+
+def test_given_three_way_when_agent_then_desk_leave_then_it_was_a_normal_end(
+    phone: PhoneFactory, talk: Talk
+) -> None:
+    desk = phone("12345")
+    talk.agent.send_dtmf(KEY)
+    third = desk.wait_for_call(5)
+    join(talk, third)
     talk.agent.hangup()
-    # The citizen is alone: the agent's phone rings again.
-    again = phone("8001").wait_for_call(5)
-    again.answer()
-    again.play_tone(Talk.AGENT_HZ)
-    Talk(talk.citizen, again).assert_together()
+    third.wait_hears(Talk.CITIZEN_HZ, 3, threshold=0.8)
+    third.hangup()
+    assert talk.citizen.wait_ended(8) == 200
+    assert phone("8001").calls == []
+
+
+@pytest.mark.parametrize("third_answers", [True, False])
+def test_given_third_party_rings_when_agent_refers_to_another_desk_then_that_talk_is_not_touched(
+    phone: PhoneFactory, talk: Talk, third_answers: bool
+) -> None:
+    first, other = phone("12345"), phone("110")
+    talk.agent.send_dtmf(KEY)
+    third = first.wait_for_call(5)
+    talk.agent.refer("110")
+    taken = other.wait_for_call(5)
+    taken.answer()
+    taken.play_tone(Talk.TARGET_HZ)
+    talk.citizen.wait_hears(Talk.TARGET_HZ, 3)
+    if third.state is CallState.RINGING:
+        if third_answers:
+            third.answer()
+        else:
+            third.deny(486)
+    third.wait_ended(5)
+    taken.wait_hears(Talk.CITIZEN_HZ, 3, threshold=0.8)
+    talk.citizen.wait_hears(Talk.TARGET_HZ, 3, threshold=0.8)
     talk.citizen.hangup()
 
 

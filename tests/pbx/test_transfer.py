@@ -287,3 +287,42 @@ def test_given_nobody_signed_in_when_citizen_calls_then_a_message_is_taken(
     wait_until(lambda: sum(f.stat().st_size for f in being_recorded(pbx)) > 40_000, "it grows", 20)
     call.hangup()
     wait_until(lambda: len(recordings(pbx)) == before + 1, "the message is kept")
+
+
+def test_given_desk_must_confirm_when_citizen_hangs_up_meanwhile_then_nobody_accepted(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
+) -> None:
+    desk = phone("119")
+    talk.agent.send_dtmf(KEY_CONFIRM)
+    call = desk.wait_for_call(5)
+    call.answer()
+    talk.citizen.hangup()
+    call.send_dtmf("1")
+    call.wait_ended(8)
+    assert talk.agent.wait_ended(5) == 200
+    last = pbx.cel_file.read_text().rsplit("HOTLINE_OFFERED", 1)[1]
+    assert "HOTLINE_ACCEPTED" not in last
+    assert "outcome=caller_gone" in last
+
+
+def test_given_desk_of_another_name_when_it_must_take_the_caller_back_then_it_is_rung(
+    phone: PhoneFactory, talk: Talk
+) -> None:
+    backup, other = phone("122"), phone("110")
+    talk.agent.send_dtmf(KEY_BACKUP)  # desk 120, reached at the phone 122
+    first = backup.wait_for_call(5)
+    accept(first, talk.citizen)
+    first.refer("110")
+    other.wait_for_call(5).deny(486)
+    again = backup.wait_for_call(5)
+    accept(again, talk.citizen)
+    talk.citizen.hangup()
+
+
+def test_given_a_desks_phone_when_it_signs_in_then_refused(
+    pbx: PrivatePbx, phone: PhoneFactory
+) -> None:
+    call = phone("110").call("*45")
+    call.wait_answered(5)
+    call.wait_ended(10)
+    assert "PJSIP/110" not in pbx.console("queue show hotline")

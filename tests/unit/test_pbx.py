@@ -8,7 +8,7 @@ import pytest
 
 from telephony.ami_client import AmiClient
 from telephony.errors import InvalidValue, PbxRefused, PbxTimeout, PbxUnavailable
-from telephony.pbx import Pbx, ask_hangup, ask_redirect, ask_set_var
+from telephony.pbx import Pbx, ask_hangup, ask_originate, ask_redirect, ask_set_var
 from tests.unit.simulated_pbx import SimulatedPbx
 
 
@@ -48,7 +48,10 @@ async def test_one_bad_value_keeps_all_actions_back(simulated: SimulatedPbx, pbx
                 ask_redirect(citizen.name, "hotline-transfer", bad),
             )
         with pytest.raises(InvalidValue):
-            await pbx.originate("PJSIP/110", "room", "s", variables={"A": bad})
+            await pbx.ask(ask_originate("PJSIP/110", "room", "s", variables={"A": bad}))
+    for name, value in (("A", "1,FILE(/tmp/x)=y"), ("FILE(/tmp/x)", "y"), ("A", 'a"b')):
+        with pytest.raises(InvalidValue):
+            ask_originate("PJSIP/110", "room", "s", variables={name: value})
     await pbx.get_var(None, "EPOCH")  # what was sent before it has arrived with it
     assert [action["Action"] for action in simulated.actions] == ["Getvar"]
 
@@ -98,8 +101,16 @@ async def test_redirect_with_the_other_party(simulated: SimulatedPbx, pbx: Pbx) 
 async def test_originate_says_whose_number_the_phone_shows(
     simulated: SimulatedPbx, pbx: Pbx
 ) -> None:
-    await pbx.originate(
-        "PJSIP/110", "room", "s", caller_id="1390", account="case", variables={"A": "1"}, ring_s=1.5
+    await pbx.ask(
+        ask_originate(
+            "PJSIP/110",
+            "room",
+            "s",
+            caller_id="1390",
+            account="case",
+            variables={"A": "1"},
+            ring_s=1.5,
+        )
     )
     (action,) = simulated.actions
     assert action["CallerID"] == "1390"

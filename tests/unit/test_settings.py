@@ -130,3 +130,20 @@ def test_given_desks_and_secrets_when_sent_by_the_environment_then_they_arrive(
         tokens=[{"name": "班长", "role": "supervisor", "token": "t" * 16}],
     )
     assert through_the_environment(settings, monkeypatch) == settings
+
+
+def test_a_mistyped_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTLINE_DATABSE_URL", "sqlite:///x")
+    with pytest.raises(SettingsError, match="HOTLINE_DATABSE_URL: no setting has this name"):
+        load_settings()
+
+
+def test_a_list_that_is_no_json_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTLINE_AGENTS", "[{")
+    with pytest.raises(SettingsError, match="HOTLINE_AGENTS"):
+        load_settings()
+
+
+def test_a_line_that_never_opens_is_refused() -> None:
+    with pytest.raises(SettingsError, match="not before closes"):
+        load_settings(line={"opens": "17:00", "closes": "08:00"})

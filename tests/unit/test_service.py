@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
@@ -49,6 +50,12 @@ async def set_version(service: Service, version: str) -> str:
         change = text("UPDATE alembic_version SET version_num = :version")
         await connection.execute(change, {"version": version})
     return str(before)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_come() -> None:
+    """Other tests of this process may have set the log up to say less."""
+    structlog.reset_defaults()
 
 
 async def test_given_tables_of_a_newer_version_then_it_is_logged_and_tried_again(

@@ -22,7 +22,6 @@ from telephony.errors import SetupError
 
 OLDEST = 20
 PACKAGES = "asterisk,asterisk-core-sounds-en-wav,asterisk-moh-opsound-wav"
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 DOCKER_HINT = "or run it in containers: see docker/README.md"
 
 Say = Callable[[str], None]
@@ -252,7 +251,9 @@ def debian_mirror(sources: Path = Path("/etc/apt")) -> str:
         # A mirror of Debian itself ends in /debian; security and third parties do not.
         if found and re.match(r"(https?|file|copy)://?\S*/debian/?$", found.group(1)):
             return found.group(1)
-    return DEFAULT_MIRROR
+    raise SetupError(
+        f"no Debian mirror stands in {sources}; name one: HOTLINE_DEBIAN_MIRROR=http://…/debian"
+    )
 
 
 def main() -> int:

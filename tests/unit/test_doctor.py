@@ -197,7 +197,7 @@ def certificate(tmp_path: Path) -> ssl.SSLContext:
     """A server's context with a certificate that nobody knows."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("openssl is not installed")
+        pytest.fail("openssl is not installed; it makes the certificates of this test")
     key, file = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         [

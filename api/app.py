@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from api import errors, security
+from api import errors, keys, security
 from api.routes import calls, cases, health, legs, metrics
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def create_app(service: Service) -> FastAPI:
     open_paths = security.OPEN_PATHS
     if settings.http.public_docs:
         open_paths |= security.DOCS_PATHS
+    app.add_middleware(keys.Keys, service=service, prefix=PREFIX)
     # The last added is the outermost: errors of the gate itself end as problems too.
     app.add_middleware(
         security.Gate, tokens=security.Tokens(settings.tokens), open_paths=open_paths

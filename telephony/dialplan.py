@@ -63,7 +63,8 @@ class Phone:
     """A phone of a stand-alone PBX.
 
     Without a password it is known by its name alone; with a ``contact`` (a SIP URI) it is reached
-    there and need not register.
+    there and need not register. A call in which nothing is heard from it for ``silence_s`` seconds
+    is ended by the PBX: the phone has gone without a word.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Phone:
     context: str
     callerid: str = ""
     contact: str = ""
+    silence_s: int = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,10 @@ class Softphone(VoIPPhone):
             self.sip.unregister(_CLOSING_S)
         self._close(PhoneStatus.FAILED if failed else PhoneStatus.INACTIVE)
 
+    def vanish(self) -> None:
+        """Be gone as when the power fails: no BYE, not signed off, no thread and no socket left."""
+        self._close(PhoneStatus.FAILED)
+
     def _close(self, status: PhoneStatus) -> None:
         self.NSD = False
         with self._lock:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from fastapi import APIRouter, Path
 
 from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
-from api.security import AsAgent
+from api.security import AsAgent, Identity
 from telephony import handover, live_model
 from telephony.errors import (
     CallNotFound,
@@ -21,6 +22,9 @@ from telephony.errors import (
     PbxUnavailable,
     WrongState,
 )
+
+if TYPE_CHECKING:
+    from telephony.service import Service
 
 router = APIRouter(tags=["calls"])
 
@@ -58,10 +62,7 @@ async def transfer(
 
     The answer comes when the hand-over has begun. Its outcome is in the call and in the case.
     """
-    begun = await service.transfers.transfer(
-        call_id, body.desk, agent=who.agent, reason=body.reason
-    )
-    return _handover(begun)
+    return await press(PRESSES["transfer"], service, call_id, body, who)
 
 
 @router.post("/calls/{call_id}/conference", status_code=202, responses=_moving)
@@ -69,10 +70,33 @@ async def three_way(
     call_id: CallId, body: schemas.TransferRequest, service: TheService, who: AsAgent
 ) -> schemas.Handover:
     """Three-way call (三方通话): the desk is called in while agent and citizen go on talking."""
-    begun = await service.three_ways.three_way(
-        call_id, body.desk, agent=who.agent, reason=body.reason
-    )
-    return _handover(begun)
+    return await press(PRESSES["conference"], service, call_id, body, who)
+
+
+class Press(Protocol):
+    """What a key does to a call; see :meth:`telephony.transfer.Transfers.transfer`."""
+
+    async def __call__(
+        self, call_id: str, desk_id: str, *, agent: str | None = None, reason: str = ""
+    ) -> handover.Handover: ...
+
+
+PRESSES: dict[str, Callable[[Service], Press]] = {
+    "transfer": lambda service: service.transfers.transfer,
+    "conference": lambda service: service.three_ways.three_way,
+}
+"""The keys by the last part of their address."""
+
+
+async def press(
+    key: Callable[[Service], Press],
+    service: Service,
+    call_id: str,
+    body: schemas.TransferRequest,
+    who: Identity,
+) -> schemas.Handover:
+    """Press a key on a call, as this identity may."""
+    return _handover(await key(service)(call_id, body.desk, agent=who.agent, reason=body.reason))
 
 
 @router.get("/desks", responses=problems(reads_input=False))

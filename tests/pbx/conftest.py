@@ -5,6 +5,7 @@ After every test all phones let go and nothing may be left on the PBX: no channe
 
 from __future__ import annotations
 
+import socket
 import tempfile
 from collections.abc import Generator, Iterator
 from datetime import datetime
@@ -32,15 +33,27 @@ from tests.pbx.scene import (
 @pytest.fixture(scope="session")
 def shared_pbx() -> Iterator[PrivatePbx]:
     # Not below pytest's own folder: that is closed to the unprivileged user Asterisk runs as.
-    with tempfile.TemporaryDirectory(prefix="hotline-tests-") as name, _pbx(Path(name)) as pbx:
-        pbx.console("logger add channel steps verbose(3),notice,warning,error")
-        yield pbx
+    with (
+        tempfile.TemporaryDirectory(prefix="hotline-tests-") as name,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
+    ):
+        silent.bind(("127.0.0.1", 0))
+        pbx = _pbx(Path(name), silent.getsockname()[1])
+        with pbx:
+            pbx.console("logger add channel steps verbose(3),notice,warning,error")
+            yield pbx
 
 
-def _pbx(folder: Path) -> PrivatePbx:
+def _pbx(folder: Path, silent_port: int) -> PrivatePbx:
     folder.chmod(0o755)
-    citizens = [Phone(one, PASSWORD, "hotline-trunk") for one in CITIZENS]
-    return PrivatePbx(find_asterisk(), folder / "root", pbx_settings(), citizens)
+    phones = [
+        *(Phone(one, PASSWORD, "hotline-trunk") for one in CITIZENS),
+        # Its silence is noticed soon enough for a test.
+        Phone("8004", PASSWORD, "hotline-agents", silence_s=2),
+        # A trunk of which nothing is ever heard.
+        Phone("silent", "", "hotline-trunk", contact=f"sip:silent@127.0.0.1:{silent_port}"),
+    ]
+    return PrivatePbx(find_asterisk(), folder / "root", pbx_settings(), phones)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -79,7 +92,7 @@ def phone(pbx: PrivatePbx) -> Iterator[PhoneFactory]:
 
     yield register
     pbx.console("queue reset stats")
-    for agent in ("8001", "8002", "8003"):
+    for agent in ("8001", "8002", "8003", "8004"):
         pbx.console(f"queue remove member PJSIP/{agent} from hotline")
     for one in phones.values():
         one.stop()

@@ -34,7 +34,8 @@ def pbx_settings() -> Settings:
         agents=[
             Agent(id=one, name=one, department="民意服务中心", password=SecretStr(PASSWORD))
             for one in ("8001", "8002", "8003")
-        ],
+        ]
+        + [Agent(id="8004", name="8004")],
         desks=[
             desk("110", department="公安局"),
             desk("12345"),
@@ -43,6 +44,7 @@ def pbx_settings() -> Settings:
             # The first route of this desk is a phone that never registers.
             desk("120", dial="PJSIP/120", dial_backup="PJSIP/122"),
             desk("121", dial="PJSIP/110&PJSIP/12345"),
+            desk("123", dial="PJSIP/silent", dial_backup="PJSIP/122"),
         ],
         keys=[
             Key(code="*1", action="transfer", desk="110"),
@@ -52,6 +54,7 @@ def pbx_settings() -> Settings:
             Key(code="*6", action="transfer", desk="119"),
             Key(code="*7", action="transfer", desk="121"),
             Key(code="*8", action="three-way", desk="119"),
+            Key(code="*9", action="transfer", desk="123"),
         ],
         tokens=[Token(name="tests", role="admin", token=SecretStr(PASSWORD))],
     )

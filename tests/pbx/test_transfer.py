@@ -21,7 +21,7 @@ from tests.pbx.scene import (
 
 pytestmark = pytest.mark.pbx
 
-KEY_110, KEY_BACKUP, KEY_CONFIRM, KEY_RING_ALL = "*1", "*5", "*6", "*7"
+KEY_110, KEY_BACKUP, KEY_CONFIRM, KEY_RING_ALL, KEY_SILENT = "*1", "*5", "*6", "*7", "*9"
 
 
 def accept(call: SoftCall, citizen: SoftCall) -> None:
@@ -162,6 +162,17 @@ def test_given_first_route_down_when_key_pressed_then_second_route_rings(
     accept(backup.wait_for_call(5), talk.citizen)
     assert talk.agent.wait_ended(3) == 200
     talk.citizen.hangup()
+
+
+def test_given_first_route_says_nothing_when_key_pressed_then_second_route_rings(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
+) -> None:
+    backup = phone("122")
+    talk.agent.send_dtmf(KEY_SILENT)
+    accept(backup.wait_for_call(5), talk.citizen)
+    assert talk.agent.wait_ended(3) == 200
+    talk.citizen.hangup()
+    assert "HOTLINE_ROUTE" in pbx.cel_file.read_text().rsplit("HOTLINE_OFFERED", 1)[1]
 
 
 def test_given_ring_all_desk_when_one_declines_then_the_other_takes_it(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telephony import handover, live_calls
+from telephony import handover, live_agents, live_calls
 from telephony.ami_client import AmiClient
 from telephony.conference import ThreeWays
 from telephony.dialplan import targets
 from telephony.handover import Offers
+from telephony.live_agents import LiveAgents
 from telephony.live_calls import LiveCalls
 from telephony.pbx import Pbx
 from telephony.transfer import Transfers
@@ -25,10 +26,11 @@ class CallControl:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        events = live_calls.EVENTS | handover.EVENTS
+        events = live_calls.EVENTS | live_agents.EVENTS | handover.EVENTS
         self.client = AmiClient.from_settings(settings.pbx, events=events)
         self.pbx = Pbx(self.client, settings)
         self.calls = LiveCalls(self.pbx, settings)
+        self.live_agents = LiveAgents(self.pbx, settings)
         self._offers = Offers(self.pbx, self.calls, settings)
         self.transfers = Transfers(self._offers)
         longest = max((target.ring_s for target in targets(settings)), default=0)
@@ -43,3 +45,4 @@ class CallControl:
         await self.client.stop()
         self._offers.close()
         self.calls.close()
+        self.live_agents.close()

@@ -63,7 +63,11 @@ class ChannelNow:
 
 @dataclass(frozen=True, slots=True)
 class QueueMember:
-    """An agent's device in a queue; ``paused`` members are not rung."""
+    """An agent's device in a queue; ``paused`` members are not rung.
+
+    ``status`` is Asterisk's number for the device's state, ``last_pause`` when it was paused last
+    (seconds since 1970, 0 for never).
+    """
 
     queue: str
     interface: str
@@ -71,6 +75,9 @@ class QueueMember:
     paused: bool
     in_call: bool
     calls_taken: int
+    status: int = 0
+    reason: str = ""
+    last_pause: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class QueueCaller:
     uniqueid: str
     position: int
     wait_s: int
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +390,9 @@ def _member(event: Event) -> QueueMember:
         paused=event.get("Paused") == "1",
         in_call=event.get("InCall") == "1",
         calls_taken=_int(event.get("CallsTaken")),
+        status=_int(event.get("Status")),
+        reason=event.get("PausedReason"),
+        last_pause=_int(event.get("LastPause")),
     )
 
 
@@ -392,6 +403,7 @@ def _caller(event: Event) -> QueueCaller:
         uniqueid=event.get("Uniqueid"),
         position=_int(event.get("Position")),
         wait_s=_int(event.get("Wait")),
+        caller=known(event.get("CallerIDNum")),
     )
 
 

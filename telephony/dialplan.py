@@ -10,16 +10,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from telephony.asterisk_program import checkout
 from telephony.errors import HotlineError
-from telephony.settings import PASSWORD, PASSWORD_RULE, TIME_ZONE, Settings
+from telephony.live_model import devices
+from telephony.setting_types import PASSWORD, PASSWORD_RULE, TIME_ZONE
+from telephony.settings import Settings
+
+if TYPE_CHECKING:
+    from telephony.partners import Group
 
 TEMPLATES = checkout() / "dialplans"
 SOUNDS = TEMPLATES / "sounds"
@@ -103,16 +109,45 @@ class Target:
     dial_backup: str | None
     ring_s: int
     acceptance: Literal["answer", "confirm"]
+    members: tuple[Target, ...] = ()
+    in_order: bool = False
+
+    @property
+    def longest_s(self) -> int:
+        """How long it may ring by one route, all members of a group one after the other included."""
+        return self.ring_s * (len(self.members) if self.in_order else 1)
+
+    def takers(self) -> list[tuple[str, str]]:
+        """The members of a group by the device that is seen to answer, where it tells them apart."""
+        seen = [(device, one.id) for one in self.members for device in devices(one.dial)]
+        devices_seen = [device for device, _ in seen]
+        return [(device, who) for device, who in seen if devices_seen.count(device) == 1]
 
 
 def targets(settings: Settings) -> list[Target]:
-    """Desks first, then agents; both are extensions of the transfer context."""
+    """Desks first, then agents, then groups; all are extensions of the transfer context."""
     desks = [
         Target(desk.id, desk.dial, desk.dial_backup, desk.ring_s, desk.acceptance)
         for desk in settings.desks
     ]
     ring = settings.line.agent_ring_s
-    return desks + [Target(a.id, a.dial, None, ring, "answer") for a in settings.agents]
+    single = desks + [Target(a.id, a.dial, None, ring, "answer") for a in settings.agents]
+    return single + [_group(group, single) for group in settings.groups]
+
+
+def _group(group: Group, single: list[Target]) -> Target:
+    by_id = {one.id: one for one in single}
+    members = tuple(by_id[member] for member in group.members)
+    confirm = any(one.acceptance == "confirm" for one in members)
+    return Target(
+        id=group.id,
+        dial="&".join(one.dial for one in members),
+        dial_backup=None,
+        ring_s=group.ring_s,
+        acceptance="confirm" if confirm else "answer",
+        members=members,
+        in_order=group.ring == "in-order",
+    )
 
 
 def own_phones(settings: Settings) -> list[Phone]:
@@ -150,7 +185,8 @@ def render(
         autoescape=False,
     )
     everyone = targets(settings)
-    longest = max(target.ring_s for target in everyone) if everyone else 20
+    rings = [one.longest_s for one in everyone] + [one.ring_s for one in settings.outside]
+    longest = max(rings, default=20)
     values = {
         "header": HEADER,
         "time_zone": TIME_ZONE,
@@ -158,10 +194,21 @@ def render(
         "line": settings.line,
         "agents": settings.agents,
         "targets": everyone,
+        "outside": settings.outside,
+        "partners": settings.partners,
+        "desk_names": {desk.id: desk.name for desk in settings.desks},
         "keys": settings.keys,
-        "features": "#".join(f"hotline-{key.action}-{key.desk}" for key in settings.keys),
+        "features": "#".join(_features(settings)),
+        "parking": settings.parking,
         "sign_in_code": settings.sign_in_code,
         "sign_out_code": settings.sign_out_code,
+        "pause_code": settings.pause_code,
+        "pause_reasons": settings.pause_reasons,
+        "resume_code": settings.resume_code,
+        "pickup_code": settings.pickup_code,
+        "pickup_groups": _pickup_groups(settings),
+        "callback": settings.callback,
+        "survey": settings.survey,
         # Both routes of the slowest desk, its confirmation, and some air.
         "wait_max_s": 2 * longest + 30,
         "pbx": settings.pbx,
@@ -189,6 +236,27 @@ def render(
     if standalone is not None:
         files |= {name: _include(name) for name in _included(files)}
     return files
+
+
+def _features(settings: Settings) -> list[str]:
+    """What keys do during a call, by their names in features.conf."""
+    return [*(f"hotline-{key.action}-{key.desk}" for key in settings.keys), "hotline-park"]
+
+
+def _pickup_groups(settings: Settings) -> dict[str, str]:
+    """For each agent the devices whose ringing they may pick up, as a regular expression.
+
+    Their group are those of the same department.
+    """
+    return {
+        agent.id: "|".join(
+            re.sub(r"([.+])", r"[\1]", device)
+            for one in settings.agents
+            if one.department == agent.department and one.id != agent.id
+            for device in devices(one.dial)
+        )
+        for agent in settings.agents
+    }
 
 
 def _secret(settings: Settings) -> str:

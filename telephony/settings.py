@@ -11,15 +11,11 @@ import os
 import re
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
-    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -31,56 +27,27 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as EnvError
 
+from telephony.agent_settings import DEFAULT_PAUSE_REASONS, Callback, PauseReason, Survey
+from telephony.around_settings import Parking, Recording, Supervisor
 from telephony.errors import DeskNotFound, SettingsError
+from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
+from telephony.setting_types import (
+    TIME_ZONE,
+    DeskId,
+    DialString,
+    Extension,
+    Id,
+    KeyCode,
+    Name,
+    OptionalName,
+    Password,
+    Role,
+    Section,
+    as_extension,
+    no_doubles,
+)
 
-TIME_ZONE = "Asia/Shanghai"
-"""Hours, days and what people read are always in this zone, whatever the host says."""
-
-Role = Literal["agent", "supervisor", "admin"]
-
-# These end up in dialplan lines and AMI values, so they are words, not free text.
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
-Extension = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,20}$")]
-DialString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9@._:+&/-]{1,200}$")]
-KeyCode = Annotated[str, StringConstraints(pattern=r"^[*#][0-9*#]{1,4}$")]
-# What an Asterisk configuration file can hold: ";" would cut it short, a line break would go on
-# with configuration of its own.
-PASSWORD = re.compile(r"[\x21-\x3a\x3c-\x7e]{8,128}")
-PASSWORD_RULE = "8 to 128 visible ASCII characters without ';'"
-# Extensions that Asterisk itself jumps to.
-SPECIAL_EXTENSIONS = {"a", "e", "failed", "fax", "h", "i", "o", "s", "t"}
-
-
-def _password(value: SecretStr) -> SecretStr:
-    if not PASSWORD.fullmatch(value.get_secret_value()):
-        raise ValueError(f"a SIP password is {PASSWORD_RULE}")
-    return value
-
-
-def _desk_id(value: str) -> str:
-    if not value[0].isalnum():
-        raise ValueError("a desk's id is its extension and begins with a letter or digit")
-    if as_extension(value) in SPECIAL_EXTENSIONS:
-        raise ValueError("this extension has a meaning of its own in Asterisk; choose another id")
-    return value
-
-
-def as_extension(name: str) -> str:
-    """What Asterisk compares of an extension: it overlooks hyphens."""
-    return name.replace("-", "").lower()
-
-
-Password = Annotated[SecretStr, AfterValidator(_password)]
-DeskId = Annotated[Id, AfterValidator(_desk_id)]
-# One line, without what would start a comment, a variable or an argument in a dialplan.
-Name = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00;,|\"<>${}\[\]\\]{1,60}$")]
-OptionalName = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00;,|\"<>${}\[\]\\]{0,60}$")]
-
-
-class Section(BaseModel):
-    """A section of the settings; a word that is not known is an error, not ignored."""
-
-    model_config = ConfigDict(extra="forbid")
+__all__ = ["TIME_ZONE", "Role"]  # used by others from here too
 
 
 class Pbx(Section):
@@ -111,6 +78,7 @@ class Line(Section):
     closes: time = time(17, 0)
     queue_wait_s: int = Field(120, ge=5, le=3600)
     agent_ring_s: int = Field(20, ge=1, le=300)
+    wrapup_s: int = Field(0, ge=0, le=3600)
     message_max_s: int = Field(180, ge=5, le=3600)
     message_min_s: int = Field(1, ge=0, le=60)
     language: Id = "zh"
@@ -181,7 +149,7 @@ class Key(Section):
     """A key sequence on any agent's phone during a call."""
 
     code: KeyCode
-    action: Literal["transfer", "three-way"]
+    action: Literal["transfer", "three-way", "consult"]
     desk: Id
 
 
@@ -192,6 +160,12 @@ class Token(Section):
     role: Role
     token: SecretStr = Field(min_length=16)
     agent: Extension | None = Field(None, description="the agent whose calls this token may move")
+
+    @model_validator(mode="after")
+    def _agents_are_somebody(self) -> Self:
+        if self.role == "agent" and self.agent is None:
+            raise ValueError("a token of role agent names its agent, whose calls alone it may move")
+        return self
 
 
 class Http(Section):
@@ -228,9 +202,22 @@ class Settings(BaseSettings):
     line: Line = Line()
     desks: list[Desk] = DEFAULT_DESKS
     agents: list[Agent] = []
+    groups: list[Group] = []
+    outside: list[Outside] = []
+    partners: list[Partner] = []
     keys: list[Key] = DEFAULT_KEYS
     sign_in_code: KeyCode = "*45"
     sign_out_code: KeyCode = "*46"
+    parking: Parking = Parking()
+    supervisors: list[Supervisor] = []
+    monitor_code: KeyCode = "*48"
+    recording: Recording = Recording()
+    pause_code: KeyCode = "*49"
+    resume_code: KeyCode = "*44"
+    pickup_code: KeyCode = "*43"
+    pause_reasons: list[PauseReason] = DEFAULT_PAUSE_REASONS
+    callback: Callback = Callback()
+    survey: Survey = Survey()
     trunk_context: Id = Field(
         "hotline-trunk", description="the context into which the PBX delivers the line's calls"
     )
@@ -240,22 +227,31 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
         desks = [desk.id for desk in self.desks]
-        _no_doubles("desks", desks)
-        _no_doubles("keys", [key.code for key in self.keys])
-        _no_doubles("tokens", [token.token.get_secret_value() for token in self.tokens], hide=True)
+        no_doubles("desks", desks)
+        no_doubles("keys", [key.code for key in self.keys])
+        no_doubles("pause_reasons", [reason.code for reason in self.pause_reasons])
+        no_doubles("tokens", [token.token.get_secret_value() for token in self.tokens], hide=True)
         agents = [agent.id for agent in self.agents]
-        _no_doubles("agents", agents)
+        no_doubles("agents", agents)
         both = set(desks) & set(agents)
         if both:
             raise ValueError(f"{min(both)} is a desk and an agent at once; rename one")
+        groups = [group.id for group in self.groups]
+        no_doubles("groups", groups)
+        both = set(groups) & {*desks, *agents}
+        if both:
+            raise ValueError(f"{min(both)} is a group and a desk or agent at once; rename one")
         seen: dict[str, str] = {}
-        for name in [*desks, *agents]:
+        for name in [*desks, *agents, *groups]:
             other = seen.setdefault(as_extension(name), name)
             if other != name:
                 raise ValueError(f"{other} and {name} are one extension in Asterisk; rename one")
         for key in self.keys:
-            if key.desk not in desks:
+            if key.desk not in [*desks, *groups]:
                 raise ValueError(f"key {key.code} goes to desk {key.desk}, which is not in desks")
+        groups_agree(self.groups, [*desks, *agents])
+        outside_agrees(self.outside, [*desks, *agents, *groups])
+        partners_agree(self.partners, desks)
         return self
 
     @classmethod
@@ -281,11 +277,13 @@ class Settings(BaseSettings):
         """The agent with this extension, or None."""
         return next((agent for agent in self.agents if agent.id == agent_id), None)
 
+    def group(self, group_id: str) -> Group | None:
+        """The group with this id, or None."""
+        return next((group for group in self.groups if group.id == group_id), None)
 
-def _no_doubles(what: str, values: list[str], *, hide: bool = False) -> None:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{what}: {'one value' if hide else value} stands there twice")
+    def outside_number(self, number: str) -> Outside | None:
+        """What allows calls to be handed to this outside number, or None."""
+        return next((one for one in self.outside if one.matches(number)), None)
 
 
 def settings_file() -> Path:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
+from telephony.around_settings import Parking
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import TIME_ZONE, Agent, Desk, Key, Line, Settings, Token
 from telephony.softphone import SoftCall, Softphone
@@ -55,7 +56,9 @@ def pbx_settings() -> Settings:
             Key(code="*7", action="transfer", desk="121"),
             Key(code="*8", action="three-way", desk="119"),
             Key(code="*9", action="transfer", desk="123"),
+            Key(code="*4", action="consult", desk="110"),
         ],
+        parking=Parking(slots=2, return_s=4),
         tokens=[Token(name="tests", role="admin", token=SecretStr(PASSWORD))],
     )
 

@@ -1,0 +1,247 @@
+"""Hold with music and resume, park and fetch: who hears whom, and that nobody is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from telephony.private_pbx import PrivatePbx
+from telephony.softphone import CallState, SoftCall
+from tests.pbx.scene import CITIZENS, PhoneFactory, Talk, channels, sign_in, wait_until
+
+pytestmark = pytest.mark.pbx
+
+PARK = "#7"
+
+
+def hears_music(call: SoftCall) -> bool:
+    """Sound, but nobody's tone."""
+    tones = (Talk.AGENT_HZ, Talk.TARGET_HZ, Talk.CITIZEN_HZ)
+    return call.level_db(window_s=0.5) > -45 and all(call.hears(one) < 0.3 for one in tones)
+
+
+def wait_music(call: SoftCall, timeout: float = 5.0) -> None:
+    wait_until(lambda: hears_music(call), "music is heard", timeout)
+
+
+def facts(pbx: PrivatePbx, case: str) -> list[str]:
+    """Our own rows of a case in CEL, in their order: kind and facts."""
+    lines = pbx.cel_file.read_text().splitlines()
+    return [line for line in lines if "HOTLINE_" in line and case in line]
+
+
+def kinds(pbx: PrivatePbx, case: str) -> list[str]:
+    return [line.split(",", 1)[0].strip('"') for line in facts(pbx, case)]
+
+
+def fact(pbx: PrivatePbx, case: str, kind: str) -> dict[str, str]:
+    """The last fact of this kind."""
+    line = [one for one in facts(pbx, case) if one.startswith(f'"{kind}"')][-1]
+    text = line[line.index("case=") :].split('"', 1)[0].split("\\", 1)[0]
+    return dict(pair.split("=", 1) for pair in text.split("&"))
+
+
+def case_now(pbx: PrivatePbx) -> str:
+    """The case that was opened last."""
+    line = [one for one in pbx.cel_file.read_text().splitlines() if "HOTLINE_CASE" in one][-1]
+    return line[line.index("case=") + 5 :].split("&", 1)[0]
+
+
+def parked(pbx: PrivatePbx, talk: Talk, case: str) -> str:
+    """The agent's key was pressed: the citizen is parked; returns the place."""
+    wait_until(lambda: "HOTLINE_PARKED" in kinds(pbx, case), "parked")
+    wait_music(talk.citizen)
+    return fact(pbx, case, "HOTLINE_PARKED")["slot"]
+
+
+def fetch(phone: PhoneFactory, who: str, slot: str) -> SoftCall:
+    call = phone(who).call(f"*47{slot}")
+    call.wait_answered(5)
+    call.play_tone(Talk.TARGET_HZ)
+    return call
+
+
+def test_given_talk_when_the_phone_holds_then_music_and_after_resume_both_hear_each_other(
+    talk: Talk,
+) -> None:
+    for _ in range(2):
+        talk.agent.hold()
+        wait_music(talk.citizen)
+        talk.agent.hold(False)
+        talk.assert_together()
+    talk.citizen.hangup()
+    assert talk.agent.wait_ended(3) == 200
+
+
+def test_given_held_by_the_phone_when_transfer_key_is_pressed_then_nothing_until_resumed(
+    phone: PhoneFactory, talk: Talk
+) -> None:
+    desk = phone("110")
+    talk.agent.hold()
+    wait_music(talk.citizen)
+    with pytest.raises(Exception, match="not sent"):
+        talk.agent.send_dtmf("*1")
+    wait_music(talk.citizen)
+    assert desk.calls == []
+    talk.agent.hold(False)
+    talk.assert_together()
+    talk.agent.send_dtmf("*1")
+    ringing = desk.wait_for_call(5)
+    ringing.answer()
+    ringing.play_tone(Talk.TARGET_HZ)
+    talk.citizen.wait_hears(Talk.TARGET_HZ, 3)
+    assert talk.agent.wait_ended(3) == 200
+    talk.citizen.hangup()
+
+
+def test_given_held_by_the_phone_when_citizen_hangs_up_then_agent_is_free(talk: Talk) -> None:
+    talk.agent.hold()
+    wait_music(talk.citizen)
+    talk.citizen.hangup()
+    assert talk.agent.wait_ended(3) == 200
+
+
+def test_given_talk_when_parked_and_fetched_then_the_fetcher_has_the_citizen_and_keys_work(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
+) -> None:
+    desk, case = phone("110"), case_now(pbx)
+    talk.agent.send_dtmf(PARK)
+    slot = parked(pbx, talk, case)
+    assert talk.agent.wait_ended(15) == 200  # told the place first
+    fetched = fetch(phone, "8002", slot)
+    Talk(talk.citizen, fetched)
+    talk.citizen.wait_hears(Talk.TARGET_HZ, 5)
+    fetched.wait_hears(Talk.CITIZEN_HZ, 5)
+    assert fact(pbx, case, "HOTLINE_PARKED")["by"] == "8001"
+    assert fact(pbx, case, "HOTLINE_FETCHED")["agent"] == "8002"
+    # The key works on the fetcher's leg; refused, the citizen is back with the fetcher at once.
+    fetched.send_dtmf("*1")
+    desk.wait_for_call(5).deny(486)
+    talk.citizen.wait_hears(Talk.TARGET_HZ, 4)
+    fetched.wait_hears(Talk.CITIZEN_HZ, 4)
+    assert phone("8002").calls == [fetched]
+    fetched.send_dtmf("*1")
+    ringing = desk.wait_for_call(5)
+    ringing.answer()
+    ringing.play_tone(Talk.AGENT_HZ)
+    talk.citizen.wait_hears(Talk.AGENT_HZ, 3)
+    assert fetched.wait_ended(3) == 200
+    talk.citizen.hangup()
+    assert "by=8002" in [one for one in facts(pbx, case) if "HOTLINE_OFFERED" in one][-1]
+
+
+def test_given_fetched_when_the_phone_refers_and_target_refuses_then_the_fetcher_is_rung(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
+) -> None:
+    desk, case = phone("110"), case_now(pbx)
+    talk.agent.send_dtmf(PARK)
+    fetched = fetch(phone, "8002", parked(pbx, talk, case))
+    talk.citizen.wait_hears(Talk.TARGET_HZ, 5)
+    fetched.refer("110")
+    desk.wait_for_call(5).deny(486)
+    again = phone("8002").wait_for_call(6)
+    again.answer()
+    again.play_tone(Talk.AGENT_HZ)
+    Talk(talk.citizen, again).assert_together()
+    talk.citizen.hangup()
+
+
+def test_given_parked_when_nobody_fetches_then_the_parker_is_rung(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
+) -> None:
+    case = case_now(pbx)
+    talk.agent.send_dtmf(PARK)
+    parked(pbx, talk, case)
+    talk.agent.hangup()
+    again = phone("8001").wait_for_call(8)
+    again.answer()
+    again.play_tone(Talk.AGENT_HZ)
+    Talk(talk.citizen, again).assert_together()
+    assert fact(pbx, case, "HOTLINE_RETURNED")["to"] == "phone"
+    talk.citizen.hangup()
+    assert again.wait_ended(3) == 200
+
+
+def test_given_parked_when_the_parker_does_not_answer_then_the_queue_has_the_citizen(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
+) -> None:
+    case = case_now(pbx)
+    talk.agent.send_dtmf(PARK)
+    parked(pbx, talk, case)
+    talk.agent.hangup()
+    phone("8001").wait_for_call(8).deny(480)
+    other = phone("8002")
+    sign_in(other, pbx)
+    call = other.wait_for_call(10)
+    call.answer()
+    call.play_tone(Talk.AGENT_HZ)
+    Talk(talk.citizen, call).assert_together()
+    assert fact(pbx, case, "HOTLINE_RETURNED")["to"] == "queue"
+    talk.citizen.hangup()
+
+
+def test_given_parked_when_citizen_hangs_up_then_the_place_is_free_and_fetching_is_refused(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
+) -> None:
+    talk.agent.send_dtmf(PARK)
+    slot = parked(pbx, talk, case_now(pbx))
+    talk.citizen.hangup()
+    talk.agent.wait_ended(15)
+    wait_until(lambda: not channels(pbx), "the line is quiet")
+    late = fetch(phone, "8002", slot)
+    late.wait_ended(10)
+
+
+def test_given_parked_when_two_fetch_at_once_then_one_has_the_citizen_and_the_other_is_told(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
+) -> None:
+    first, second = phone("8002"), phone("8003")
+    talk.agent.send_dtmf(PARK)
+    slot = parked(pbx, talk, case_now(pbx))
+    calls = [one.call(f"*47{slot}") for one in (first, second)]
+    for call, tone in zip(calls, (Talk.AGENT_HZ, Talk.TARGET_HZ), strict=True):
+        call.play_tone(tone)
+    wait_until(
+        lambda: sum(one.state is not CallState.ENDED for one in calls) == 1, "one was told", 15
+    )
+    [has] = [one for one in calls if one.state is not CallState.ENDED]
+    tone = Talk.AGENT_HZ if has is calls[0] else Talk.TARGET_HZ
+    talk.citizen.wait_hears(tone, 5)
+    has.wait_hears(Talk.CITIZEN_HZ, 5)
+    talk.citizen.hangup()
+    assert has.wait_ended(3) == 200
+
+
+def test_given_all_places_taken_when_parked_then_citizen_and_agent_are_back_together(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
+) -> None:
+    case = case_now(pbx)
+    talk.agent.send_dtmf(PARK)
+    parked(pbx, talk, case)
+    other, second = phone("8002"), phone(CITIZENS[1])
+    talk.agent.wait_ended(15)
+    sign_in(other, pbx)
+    pbx.console("queue remove member PJSIP/8001 from hotline")
+    calling = second.call("2800122")
+    taken = other.wait_for_call(10)
+    taken.answer()
+    calling.play_tone(Talk.CITIZEN_HZ)
+    taken.play_tone(Talk.AGENT_HZ)
+    both = Talk(calling, taken)
+    both.assert_together()
+    taken.send_dtmf(PARK)
+    wait_until(lambda: hears_music(calling), "the second is parked as well, on another place")
+    slots = {fact(pbx, one, "HOTLINE_PARKED")["slot"] for one in (case, case_now(pbx))}
+    assert len(slots) == 2
+    for call in (talk.citizen, calling):
+        call.hangup()
+    taken.wait_ended(15)
+
+
+def test_given_citizen_presses_the_park_key_then_nothing_happens(
+    pbx: PrivatePbx, talk: Talk
+) -> None:
+    case = case_now(pbx)
+    talk.citizen.send_dtmf(PARK)
+    talk.assert_together()
+    assert "HOTLINE_PARKED" not in kinds(pbx, case)
+    talk.citizen.hangup()

@@ -198,6 +198,8 @@ class Case(Schema):
     first_leg: str | None
     taken_at: datetime | None
     owner: str | None
+    handed_over_by: str | None = Field(description="the side that was first contact and handed it")
+    their_case: str | None = Field(description="its number with that side")
     entries: int = Field(description="how many entries its ledger has")
 
 
@@ -278,8 +280,23 @@ class CasePageQuery(Schema):
     caller: Word | None = Field(None, description="the citizen's number, in any form")
     owner: Word | None = Field(None, description="who answers for it now")
     state: Word | None = None
+    handed_over_by: Word | None = Field(None, description="the side that handed it over to us")
+    their_case: Word | None = Field(None, description="its number with that side")
     since: Moment | None = Field(None, alias="from", description="opened at or after")
     until: Moment | None = Field(None, alias="to", description="opened before")
+    cursor: Word | None = Field(None, description="`next` of the part before")
+    limit: int = Field(50, ge=1, le=MAX_PAGE)
+
+
+class HandoverPageQuery(Schema):
+    """Which hand-overs, and which part of the list."""
+
+    case: Word | None = None
+    desk: Word | None = None
+    by: Word | None = Field(None, description="the agent who handed over")
+    state: Word | None = Field(None, description="offered, accepted, or the outcome")
+    since: Moment | None = Field(None, alias="from", description="offered at or after")
+    until: Moment | None = Field(None, alias="to", description="offered before")
     cursor: Word | None = Field(None, description="`next` of the part before")
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 

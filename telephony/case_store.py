@@ -116,6 +116,7 @@ class CaseStore:
         begun = [fact.at for fact in opened] or [leg.first_at for leg in legs]
         begun = begun or [fact.at for fact in facts]
         line = next((fact.values.get("line") for fact in opened), None)
+        handed = next((fact.values for fact in facts if fact.kind == "HANDED"), {})
         return {
             "case_id": case,
             "pbx": before.get("pbx", self.pbx),
@@ -128,6 +129,8 @@ class CaseStore:
             "first_leg": taken.leg if taken is not None else None,
             "taken_at": moment(taken.at) if taken is not None else None,
             "owner": entries[-1].responsible if entries else None,
+            "handed_over_by": handed.get("by") or before.get("handed_over_by"),
+            "their_case": handed.get("their") or before.get("their_case"),
             "entries": len(entries),
             "head": entries[-1].hash if entries else GENESIS,
         }
@@ -146,7 +149,7 @@ def _facts_of(case: str, calls: Sequence[CallState], before: Sequence[Entry]) ->
     would be there.
     """
     facts = [fact for call in calls for fact in call.facts if fact.values.get("case") == case]
-    noted = any(fact.kind == "TAKEN" for fact in facts)
+    noted = any(fact.kind in ("TAKEN", "HANDED") for fact in facts)
     if noted or any(entry.event == "taken" for entry in before):
         return facts
     over = all(call.is_over for call in calls)

@@ -66,6 +66,14 @@ class DeskNotFound(NotFound):
     title = "No such desk"
 
 
+class NumberNotAllowed(HotlineError):
+    """An outside number that is not on the list of those that calls may be handed to."""
+
+    code = "number-not-allowed"
+    status = 403
+    title = "Calls may not be handed to this number"
+
+
 class LegNotFound(NotFound):
     """No call leg with this id is on record."""
 
@@ -86,6 +94,13 @@ class WrongState(HotlineError):
     code = "wrong-state"
     status = 409
     title = "Not possible in this state"
+
+
+class HandoverNotFound(NotFound):
+    """No hand-over with this id runs, or is on record, as was asked."""
+
+    code = "handover-not-found"
+    title = "No such hand-over"
 
 
 class HandoverRunning(WrongState):

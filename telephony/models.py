@@ -148,6 +148,7 @@ class CaseRecord(Record, table=True):
         Index("ix_cases_caller", "caller", "opened_at"),
         Index("ix_cases_caller_e164", "caller_e164", "opened_at"),
         Index("ix_cases_owner", "owner", "opened_at"),
+        Index("ix_cases_their_case", "their_case", "opened_at"),
     )
 
     case_id: str = Field(primary_key=True)
@@ -161,6 +162,8 @@ class CaseRecord(Record, table=True):
     first_leg: str | None = None
     taken_at: datetime | None = Field(default=None, sa_column=_moment())
     owner: str | None = None
+    handed_over_by: str | None = None  # the side that was first contact, when it came from there
+    their_case: str | None = None  # and its number there
     entries: int = 0  # of its ledger, and the hash of the last: shows what is missing at the end
     head: str = ""
 
@@ -180,7 +183,7 @@ class HandoverRecord(Record, table=True):
     pbx: str
     desk: str | None = None
     by: str | None = None
-    kind: str | None = None  # one-key | refer | three-way | attended
+    kind: str | None = None  # incoming | one-key | refer | three-way | attended
     reason: str | None = None
     caller: str | None = None  # the citizen's uniqueid
     state: str  # offered | accepted | busy | declined | unreachable | unanswered | failed | ...

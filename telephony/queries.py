@@ -20,7 +20,13 @@ from sqlalchemy import ColumnElement, Select, or_, select, tuple_
 from sqlmodel import SQLModel
 
 from telephony.database import Database
-from telephony.errors import CaseNotFound, HotlineError, InvalidValue, LegNotFound
+from telephony.errors import (
+    CaseNotFound,
+    HandoverNotFound,
+    HotlineError,
+    InvalidValue,
+    LegNotFound,
+)
 from telephony.legs.model import epoch_of
 from telephony.models import CaseRecord, HandoverRecord, LedgerRecord, LegRecord
 from telephony.numbers import to_e164
@@ -57,11 +63,16 @@ class LegFilter:
 
 @dataclass(frozen=True, slots=True)
 class CaseFilter:
-    """Which cases; what is None does not matter. ``owner``: who answers for it now."""
+    """Which cases; what is None does not matter. ``owner``: who answers for it now.
+
+    ``their_case``: the number it had with the side that handed it over (``handed_over_by``).
+    """
 
     caller: str | None = None
     owner: str | None = None
     state: str | None = None
+    handed_over_by: str | None = None
+    their_case: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -128,7 +139,13 @@ async def list_cases(
     """Cases, newest first. Raises :class:`InvalidCursor`, :class:`DatabaseUnavailable`."""
     conditions = [
         *_caller_conditions(database, CaseRecord, filters.caller),
-        *_equal(CaseRecord, owner=filters.owner, state=filters.state),
+        *_equal(
+            CaseRecord,
+            owner=filters.owner,
+            state=filters.state,
+            handed_over_by=filters.handed_over_by,
+            their_case=filters.their_case,
+        ),
         *_between(_col(CaseRecord, "opened_at"), filters.since, filters.until),
     ]
     query = _where(select(*_CASES), conditions)
@@ -173,6 +190,15 @@ async def list_handovers(
     ]
     query = _where(select(*_HANDOVERS), conditions)
     return await _page(database, query, _HANDOVER_KEY, limit, cursor, dict)
+
+
+async def get_handover(database: Database, handover: str) -> Row:
+    """One hand-over; raises :class:`HandoverNotFound`, :class:`DatabaseUnavailable`."""
+    query = select(*_HANDOVERS).where(_col(HandoverRecord, "id") == _storable(handover))
+    rows = await _all(database, query)
+    if not rows:
+        raise HandoverNotFound(f"no hand-over {handover!r} is on record")
+    return dict(rows[0])
 
 
 async def ledger(database: Database, case: str) -> list[Row]:

@@ -4,11 +4,14 @@
 | ----------------------------------- | ------------ | ----------------------------------------- |
 | an agent took the call              | taken        | that agent, if nobody did: first contact  |
 | offered to a desk                   | offered      | as before                                 |
+| it came to us handed over           | taken, offered | the side that handed it over: first contact |
+| our agent answered that             | accepted     | that agent                                |
 | the desk accepted                   | accepted     | the desk                                  |
 | the desk joined a three-way call    | undecided    | as before                                 |
 | declined                            | declined     | as before                                 |
 | not answered                        | unanswered   | as before                                 |
 | busy, unreachable, failed, caller gone | failed    | as before                                 |
+| the agent took it back              | withdrawn    | as before                                 |
 
 Responsibility moves only when somebody takes it. Every entry carries the hash of the one before
 it in its case, so a change or a gap shows (:func:`verify`). An entry is itself by its ``key``
@@ -28,7 +31,9 @@ import orjson
 from telephony.cel import Fact
 from telephony.legs.model import Leg
 
-Event = Literal["taken", "offered", "accepted", "undecided", "declined", "unanswered", "failed"]
+Event = Literal[
+    "taken", "offered", "accepted", "undecided", "declined", "unanswered", "failed", "withdrawn"
+]
 HandoverState = str
 
 OUTCOMES: Mapping[str, Event] = {
@@ -38,6 +43,8 @@ OUTCOMES: Mapping[str, Event] = {
     "unreachable": "failed",
     "failed": "failed",
     "caller_gone": "failed",
+    "cancelled": "withdrawn",
+    "closed": "unanswered",
 }
 """Outcome of a hand-over that was not accepted -> entry of the ledger."""
 
@@ -121,20 +128,27 @@ def first_contact(legs: Sequence[Leg], case: str) -> tuple[Leg, int] | None:
     return by_key[other], since
 
 
+HANDOVER_FACTS = frozenset({"HANDED", "OFFERED", "ROUTE", "ACCEPTED", "TAKEN", "ENDED", "RETURNED"})
+"""What tells of a hand-over. HANDED: another side's to us; TAKEN with its id: our answer to it."""
+INCOMING = "incoming"
+"""The kind of a hand-over to us."""
+
+
 def handovers(facts: Iterable[Fact]) -> dict[str, Handover]:
     """The hand-overs that these facts tell of; the first outcome of each counts."""
     found: dict[str, Handover] = {}
     for fact in sorted(facts, key=lambda one: one.at):
         name, values = fact.values.get("id", ""), fact.values
-        if not name or fact.kind not in ("OFFERED", "ROUTE", "ACCEPTED", "ENDED", "RETURNED"):
+        if not name or fact.kind not in HANDOVER_FACTS:
             continue
         case = values.get("case") or name.rpartition("-h")[0]
         one = found.setdefault(name, Handover(name, case, fact.at))
         one.desk = one.desk or values.get("desk") or None
-        if fact.kind == "OFFERED":
+        if fact.kind in ("OFFERED", "HANDED"):
             if one.offered is None:
                 one.offered = fact.at
-            one.by, one.kind = values.get("by") or None, values.get("kind") or None
+            kind = INCOMING if fact.kind == "HANDED" else values.get("kind") or None
+            one.by, one.kind = values.get("by") or None, kind
             one.reason, one.caller = values.get("reason") or None, values.get("caller") or None
         elif fact.kind == "ROUTE":
             one.route = _number(values.get("route")) or one.route
@@ -144,7 +158,7 @@ def handovers(facts: Iterable[Fact]) -> dict[str, Handover]:
             one.decided = fact.at
             one.leg = values.get("leg") or None
             one.cause = _number(values.get("cause"))
-            accepted = fact.kind == "ACCEPTED"
+            accepted = fact.kind in ("ACCEPTED", "TAKEN")
             one.state = "accepted" if accepted else values.get("outcome") or "failed"
     return found
 
@@ -154,7 +168,8 @@ def new_entries(case: str, existing: Sequence[Entry], facts: Iterable[Fact]) -> 
 
     ``existing``: the ledger so far, in its order. ``facts``: of this case, in any order.
     """
-    facts = sorted((one for one in facts if one.values.get("case") == case), key=lambda f: f.at)
+    mine = sorted((one for one in facts if one.values.get("case") == case), key=lambda f: f.at)
+    facts = [part for fact in mine for part in _parts(fact)]
     kinds = {one.handover: one.detail for one in existing if one.event == "offered"}
     kinds |= {
         one.values.get("id"): one.values.get("kind") for one in facts if one.kind == "OFFERED"
@@ -173,6 +188,14 @@ def new_entries(case: str, existing: Sequence[Entry], facts: Iterable[Fact]) -> 
     return added
 
 
+def _parts(fact: Fact) -> tuple[Fact, ...]:
+    """A hand-over to us is two entries: their first contact, and their offer."""
+    if fact.kind != "HANDED":
+        return (fact,)
+    offer = {**fact.values, "kind": INCOMING}
+    return fact._replace(kind="CONTACTED"), fact._replace(kind="OFFERED", values=offer)
+
+
 def _entry(
     case: str, fact: Fact, kinds: Mapping[str | None, str | None], last: Entry | None
 ) -> Entry | None:
@@ -182,13 +205,20 @@ def _entry(
     by, to, leg, detail = values.get("by") or None, desk, values.get("leg") or None, None
     event: Event
     match fact.kind:
+        case "CONTACTED":
+            event, to, key, responsible = "taken", None, f"contacted:{name}", responsible or by
+            theirs = values.get("their")
+            detail = f"first contact, their case {theirs}" if theirs else "first contact"
+        case "TAKEN" if name is not None:
+            by, to = None, values.get("agent") or None
+            event, key, responsible = "accepted", f"outcome:{name}", to or responsible
         case "TAKEN":
             event, by, to = "taken", values.get("agent") or None, None
             key, responsible = f"taken:{leg or fact.uniqueid}", responsible or by
             detail = values.get("detail") or None
         case "OFFERED":
             event, key, detail = "offered", f"offered:{name}", values.get("kind") or None
-        case "ACCEPTED" if kinds.get(name) == "three-way":
+        case "ACCEPTED" if "three-way" in (kinds.get(name), values.get("way")):
             event, key, detail = "undecided", f"outcome:{name}", "joined a three-way call"
         case "ACCEPTED":
             event, key, responsible = "accepted", f"outcome:{name}", desk or responsible

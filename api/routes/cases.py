@@ -31,6 +31,8 @@ async def list_cases(
         caller=query.caller,
         owner=query.owner,
         state=query.state,
+        handed_over_by=query.handed_over_by,
+        their_case=query.their_case,
         since=query.since,
         until=query.until,
     )

@@ -20,6 +20,10 @@ def cases(
     caller: Annotated[str | None, typer.Option(help="The citizen's number.")] = None,
     owner: Annotated[str | None, typer.Option(help="Who answers for it now.")] = None,
     state: Annotated[str | None, typer.Option(help="open, taken or handed_over.")] = None,
+    handed_over_by: Annotated[
+        str | None, typer.Option(help="The side that handed it over to us, such as 110.")
+    ] = None,
+    their_case: Annotated[str | None, typer.Option(help="Its number with that side.")] = None,
     since: Annotated[str | None, typer.Option("--from", help="Opened at or after.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Opened before.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE)] = 50,
@@ -34,6 +38,8 @@ def cases(
         "caller": caller,
         "owner": owner,
         "state": state,
+        "handed_over_by": handed_over_by,
+        "their_case": their_case,
         "since": parse_time(since),
         "until": parse_time(until),
     }

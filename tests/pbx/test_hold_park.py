@@ -6,7 +6,7 @@ import pytest
 
 from telephony.private_pbx import PrivatePbx
 from telephony.softphone import CallState, SoftCall
-from tests.pbx.scene import CITIZENS, PhoneFactory, Talk, channels, sign_in, wait_until
+from tests.pbx.scene import CITIZENS, PhoneFactory, Talk, begin_talk, channels, sign_in, wait_until
 
 pytestmark = pytest.mark.pbx
 
@@ -214,27 +214,23 @@ def test_given_parked_when_two_fetch_at_once_then_one_has_the_citizen_and_the_ot
 def test_given_all_places_taken_when_parked_then_citizen_and_agent_are_back_together(
     pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
 ) -> None:
-    case = case_now(pbx)
-    talk.agent.send_dtmf(PARK)
-    parked(pbx, talk, case)
-    other, second = phone("8002"), phone(CITIZENS[1])
-    talk.agent.wait_ended(15)
-    sign_in(other, pbx)
-    pbx.console("queue remove member PJSIP/8001 from hotline")
-    calling = second.call("2800122")
-    taken = other.wait_for_call(10)
-    taken.answer()
-    calling.play_tone(Talk.CITIZEN_HZ)
-    taken.play_tone(Talk.AGENT_HZ)
-    both = Talk(calling, taken)
-    both.assert_together()
-    taken.send_dtmf(PARK)
-    wait_until(lambda: hears_music(calling), "the second is parked as well, on another place")
-    slots = {fact(pbx, one, "HOTLINE_PARKED")["slot"] for one in (case, case_now(pbx))}
+    talks, cases = [talk], [case_now(pbx)]
+    for citizen, agent in zip(CITIZENS[1:], ("8002", "8003"), strict=True):
+        sign_in(phone(agent), pbx)
+        talks.append(begin_talk(phone(citizen), phone(agent)))
+        cases.append(case_now(pbx))
+    slots = set()
+    for one, case in zip(talks[:2], cases[:2], strict=True):
+        one.agent.send_dtmf(PARK)
+        slots.add(parked(pbx, one, case))
     assert len(slots) == 2
-    for call in (talk.citizen, calling):
-        call.hangup()
-    taken.wait_ended(15)
+    talks[2].agent.send_dtmf(PARK)
+    talks[2].assert_together()
+    assert "HOTLINE_PARKED" not in kinds(pbx, cases[2])
+    for one in talks:
+        one.citizen.hangup()
+    for one in talks:
+        assert one.agent.wait_ended(15) == 200
 
 
 def test_given_citizen_presses_the_park_key_then_nothing_happens(

@@ -114,11 +114,11 @@ class Target:
 
     @property
     def longest_s(self) -> int:
-        """How long it may ring by one route, all members of a group one after the other included."""
+        """How long it may ring by one route; of a group in order, all of them together."""
         return self.ring_s * (len(self.members) if self.in_order else 1)
 
     def takers(self) -> list[tuple[str, str]]:
-        """The members of a group by the device that is seen to answer, where it tells them apart."""
+        """The members of a group by the device that answers, where that tells them apart."""
         seen = [(device, one.id) for one in self.members for device in devices(one.dial)]
         devices_seen = [device for device, _ in seen]
         return [(device, who) for device, who in seen if devices_seen.count(device) == 1]
@@ -200,6 +200,7 @@ def render(
         "keys": settings.keys,
         "features": "#".join(_features(settings)),
         "parking": settings.parking,
+        "room": settings.room,
         "sign_in_code": settings.sign_in_code,
         "sign_out_code": settings.sign_out_code,
         "pause_code": settings.pause_code,

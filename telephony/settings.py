@@ -29,7 +29,7 @@ from pydantic_settings import SettingsError as EnvError
 
 from telephony.agent_settings import DEFAULT_PAUSE_REASONS, Callback, PauseReason, Survey
 from telephony.around_settings import Parking, Recording, Supervisor
-from telephony.errors import DeskNotFound, SettingsError
+from telephony.errors import DeskNotFound, NumberNotAllowed, SettingsError
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
 from telephony.setting_types import (
     TIME_ZONE,
@@ -46,6 +46,9 @@ from telephony.setting_types import (
     as_extension,
     no_doubles,
 )
+
+# From five digits on: shorter ones that are no extension of ours are typing mistakes.
+OUTSIDE_NUMBER = re.compile(r"\+?[0-9]{5,20}")
 
 __all__ = ["TIME_ZONE", "Role"]  # used by others from here too
 
@@ -153,6 +156,13 @@ class Key(Section):
     desk: Id
 
 
+class Room(Section):
+    """The room in which a three-way call takes place."""
+
+    max_parties: int = Field(5, ge=3, le=50, description="the most who may be in one, citizen too")
+    record: bool = Field(False, description="recorded; everybody in the room is told so")
+
+
 class Token(Section):
     """A bearer token of the HTTP interface."""
 
@@ -209,6 +219,7 @@ class Settings(BaseSettings):
     sign_in_code: KeyCode = "*45"
     sign_out_code: KeyCode = "*46"
     parking: Parking = Parking()
+    room: Room = Room()
     supervisors: list[Supervisor] = []
     monitor_code: KeyCode = "*48"
     recording: Recording = Recording()
@@ -276,6 +287,21 @@ class Settings(BaseSettings):
     def agent(self, agent_id: str) -> Agent | None:
         """The agent with this extension, or None."""
         return next((agent for agent in self.agents if agent.id == agent_id), None)
+
+    def check_target(self, name: str, *, outside: bool) -> None:
+        """Whether calls may be handed to this desk, agent or group, or (``outside``) this number.
+
+        Raises :class:`NumberNotAllowed` for what looks like an outside number and is none of the
+        list, :class:`DeskNotFound` for anything else that is not known.
+        """
+        if self.agent(name) or self.group(name) or any(desk.id == name for desk in self.desks):
+            return
+        if outside and self.outside_number(name):
+            return
+        if OUTSIDE_NUMBER.fullmatch(name):
+            what = "calls are not handed to it" if outside else "it is not called in or consulted"
+            raise NumberNotAllowed(f"{name} is an outside number; {what} (setting outside)")
+        self.desk(name)
 
     def group(self, group_id: str) -> Group | None:
         """The group with this id, or None."""

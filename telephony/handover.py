@@ -33,6 +33,9 @@ OFFER_LIMIT_S = 2.0
 """How long the dialplan may take to say that it has begun; it takes a few milliseconds."""
 
 
+OUTSIDE_CONTEXT = "hotline-transfer"
+"""Where outside numbers of the list can be reached: they are handed calls, not called in."""
+
 EVENTS = frozenset({"UserEvent", "Reload"})
 """All events that key presses need: what the AMI link must let through."""
 
@@ -102,13 +105,13 @@ class Offers:
         self._stop_listening()
 
     async def target(self, desk_id: str, context: str) -> None:
-        """Check that a desk or agent can be called in this context of the PBX.
+        """Check that a desk, agent, group or number can be called in this context of the PBX.
 
-        Raises :class:`DeskNotFound`. Asterisk answers Success to a Redirect into nothing, and the
-        caller is lost then: so this comes before the caller is touched.
+        Raises :class:`DeskNotFound`, :class:`NumberNotAllowed`. Asterisk answers Success to a
+        Redirect into nothing, and the caller is lost then: so this comes before the caller is
+        touched.
         """
-        if self._settings.agent(desk_id) is None:
-            self._settings.desk(desk_id)
+        self._settings.check_target(desk_id, outside=context == OUTSIDE_CONTEXT)
         if (context, desk_id) in self._there:
             return
         if not await self.pbx.extension_exists(context, desk_id):

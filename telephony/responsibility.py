@@ -4,7 +4,7 @@
 | ----------------------------------- | ------------ | ----------------------------------------- |
 | an agent took the call              | taken        | that agent, if nobody did: first contact  |
 | offered to a desk                   | offered      | as before                                 |
-| it came to us handed over           | taken, offered | the side that handed it over: first contact |
+| it came to us handed over           | taken, offered | the other side: first contact           |
 | our agent answered that             | accepted     | that agent                                |
 | the desk accepted                   | accepted     | the desk                                  |
 | the desk joined a three-way call    | undecided    | as before                                 |

@@ -17,6 +17,7 @@ from telephony.errors import (
     CallNotFound,
     DeskNotFound,
     HandoverRunning,
+    NumberNotAllowed,
     PbxRefused,
     PbxTimeout,
     PbxUnavailable,
@@ -33,6 +34,7 @@ CallId = Annotated[schemas.Word, Path(description="the call's id or its case")]
 _moving = problems(
     CallNotFound,
     DeskNotFound,
+    NumberNotAllowed,
     WrongState,
     HandoverRunning,
     PbxUnavailable,
@@ -73,6 +75,15 @@ async def three_way(
     return await press(PRESSES["conference"], service, call_id, body, who)
 
 
+@router.post("/calls/{call_id}/consult", status_code=202, responses=_moving)
+async def consult(
+    call_id: CallId, body: schemas.TransferRequest, service: TheService, who: AsAgent
+) -> schemas.Handover:
+    """Ask a desk first (先问后转): the citizen hears music while the agent speaks to it; then
+    complete, cancel or join the hand-over."""
+    return await press(PRESSES["consult"], service, call_id, body, who)
+
+
 class Press(Protocol):
     """What a key does to a call; see :meth:`telephony.transfer.Transfers.transfer`."""
 
@@ -83,6 +94,7 @@ class Press(Protocol):
 
 PRESSES: dict[str, Callable[[Service], Press]] = {
     "transfer": lambda service: service.transfers.transfer,
+    "consult": lambda service: service.transfers.consult,
     "conference": lambda service: service.three_ways.three_way,
 }
 """The keys by the last part of their address."""

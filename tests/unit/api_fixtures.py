@@ -53,7 +53,10 @@ async def _empty_record(folder: Path) -> Path:
 async def running(folder: Path, **overrides: object) -> AsyncIterator[Running]:
     """Start everything; stop it at the end."""
     tokens = [
-        Token.model_validate({"name": role, "role": role, "token": token})
+        Token.model_validate(
+            {"name": role, "role": role, "token": token}
+            | ({"agent": "8001"} if role == "agent" else {})
+        )
         for role, token in TOKENS.items()
     ]
     bound = {"name": "8001", "role": "agent", "token": AGENT_8001, "agent": "8001"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from telephony import handover, live_agents, live_calls
 from telephony.ami_client import AmiClient
 from telephony.conference import ThreeWays
+from telephony.consult import Commands
 from telephony.dialplan import targets
 from telephony.handover import Offers
 from telephony.live_agents import LiveAgents
@@ -33,6 +34,7 @@ class CallControl:
         self.live_agents = LiveAgents(self.pbx, settings)
         self._offers = Offers(self.pbx, self.calls, settings)
         self.transfers = Transfers(self._offers)
+        self.handovers = Commands(self.pbx, self.calls)
         longest = max((target.ring_s for target in targets(settings)), default=0)
         self.three_ways = ThreeWays(self._offers, ring_s=2 * longest + 30)
 

@@ -1,0 +1,125 @@
+"""Hand-overs that run, and what they can be told; one on record by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from starlette.responses import Response
+
+from api import schemas
+from api.dependencies import TheService, each_once
+from api.errors import problems
+from api.routes import answers
+from api.security import AsAgent, Identity
+from telephony import queries
+from telephony.errors import (
+    DatabaseUnavailable,
+    HandoverNotFound,
+    NotAllowed,
+    PbxTimeout,
+    PbxUnavailable,
+    WrongState,
+)
+from telephony.live_model import Call, RunningHandover
+from telephony.service import Service
+
+router = APIRouter(tags=["hand-overs"], dependencies=[Depends(each_once)])
+
+HandoverId = Annotated[schemas.Word, Path(description="the hand-over's id")]
+
+_told = problems(HandoverNotFound, NotAllowed, WrongState, PbxUnavailable, PbxTimeout)
+
+
+@router.get("/handovers/running", responses=problems(PbxUnavailable))
+async def running_handovers(service: TheService, _who: AsAgent) -> schemas.Page[schemas.Handover]:
+    """The hand-overs that run now."""
+    items = [_handover(call, running) for call, running in service.handovers.running()]
+    return schemas.Page(items=items, next=None)
+
+
+@router.get(
+    "/handovers",
+    response_model=schemas.Page[schemas.RecordedHandover],
+    responses=problems(queries.InvalidCursor, DatabaseUnavailable),
+)
+async def list_handovers(
+    query: Annotated[schemas.HandoverPageQuery, Query()], service: TheService, _who: AsAgent
+) -> Response:
+    """Hand-overs on record, newest first."""
+    filters = queries.HandoverFilter(
+        case=query.case,
+        desk=query.desk,
+        by=query.by,
+        state=query.state,
+        since=query.since,
+        until=query.until,
+    )
+    return answers.page(
+        await queries.list_handovers(
+            service.database, filters, limit=query.limit, cursor=query.cursor
+        )
+    )
+
+
+@router.get(
+    "/handovers/{handover}",
+    response_model=schemas.RecordedHandover,
+    responses=problems(HandoverNotFound, DatabaseUnavailable),
+)
+async def get_handover(handover: HandoverId, service: TheService, _who: AsAgent) -> Response:
+    """One hand-over on record, and what came of it."""
+    return answers.row(await queries.get_handover(service.database, handover))
+
+
+@router.post("/handovers/{handover}/complete", status_code=202, responses=_told)
+async def complete(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
+    """After asking a desk: the agent leaves, citizen and desk talk."""
+    return await _tell(service, service.handovers.complete, handover, who)
+
+
+@router.post("/handovers/{handover}/cancel", status_code=202, responses=_told)
+async def cancel(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
+    """While asking a desk: the agent takes the citizen back."""
+    return await _tell(service, service.handovers.cancel, handover, who)
+
+
+@router.post("/handovers/{handover}/join", status_code=202, responses=_told)
+async def join(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
+    """After asking a desk: all three talk (三方通话)."""
+    return await _tell(service, service.handovers.join, handover, who)
+
+
+@router.post("/handovers/{handover}/confirm", status_code=202, responses=_told)
+async def confirm(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
+    """The desk takes the call, as by pressing 1 on its phone."""
+    return await _tell(service, service.handovers.confirm, handover, who)
+
+
+@router.post("/handovers/{handover}/decline", status_code=202, responses=_told)
+async def decline(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
+    """The desk refuses; the citizen is back with the agent at once."""
+    return await _tell(service, service.handovers.decline, handover, who)
+
+
+async def _tell(
+    service: Service,
+    command: Callable[..., Awaitable[RunningHandover]],
+    handover: str,
+    who: Identity,
+) -> schemas.Handover:
+    call, _ = service.handovers.find(handover)
+    return _handover(call, await command(handover, who=who.agent))
+
+
+def _handover(call: Call, running: RunningHandover) -> schemas.Handover:
+    return schemas.Handover(
+        id=running.id,
+        call=call.id,
+        case=call.case,
+        desk=running.desk,
+        by=running.by,
+        kind=running.kind,
+        state=running.state,
+    )

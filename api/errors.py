@@ -94,13 +94,13 @@ def install(app: FastAPI) -> None:
             {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"]}
             for item in error.errors()
         ]
-        return _bad_request(fields)
+        return bad_request(fields)
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> Response:
         if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI could not decode the body
             unreadable = [{"field": "body", "message": "must be JSON in UTF-8"}]
-            return _bad_request(unreadable)
+            return bad_request(unreadable)
         status = HTTPStatus(error.status_code)
         code = status.phrase.lower().replace(" ", "-")
         detail = _HTTP_DETAILS.get(error.status_code, error.detail)
@@ -109,7 +109,8 @@ def install(app: FastAPI) -> None:
     app.add_middleware(LastResort)
 
 
-def _bad_request(fields: list[dict[str, str]]) -> Response:
+def bad_request(fields: list[dict[str, str]]) -> Response:
+    """A 422 that names the fields which are wrong."""
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in fields)
     return problem(422, "request-invalid", "The request is not valid", detail, errors=fields)
 

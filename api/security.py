@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 RANKS: dict[Role, int] = {"agent": 1, "supervisor": 2, "admin": 3}
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+TOKEN_PROTOCOL = "bearer."
+"""A browser cannot send a header with a WebSocket: it offers ``hotline, bearer.<token>``."""
+NOT_SIGNED_IN = 4401
 DOCS_PATHS = frozenset({"/openapi.json", "/docs"})
 
 # Only describes in OpenAPI how to sign in; the gate does it.
@@ -72,6 +75,9 @@ class Gate:
         self._open = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._open_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -89,6 +95,21 @@ class Gate:
             await send(message)
 
         await self._app(scope, receive, careful)
+
+    async def _open_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Before it is accepted: a browser sees a refusal as HTTP 403, a server may tell 4401."""
+        identity = self._identity(Headers(scope=scope).get("authorization"))
+        if identity is None:
+            for offered in scope.get("subprotocols", ()):
+                if offered.startswith(TOKEN_PROTOCOL):
+                    identity = self._tokens.find(offered.removeprefix(TOKEN_PROTOCOL))
+        if identity is None:
+            await receive()  # the client's wish to connect, which is answered with this
+            reason = "send a known token"
+            await send({"type": "websocket.close", "code": NOT_SIGNED_IN, "reason": reason})
+            return
+        scope.setdefault("state", {})["identity"] = identity
+        await self._app(scope, receive, send)
 
     def _identity(self, header: str | None) -> Identity | None:
         scheme, _, token = (header or "").partition(" ")

@@ -4,37 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 import uvicorn
 
 from api.app import create_app
 from telephony.errors import SetupError
+from telephony.live_feed import LiveFeed
 from telephony.service import Service
 from telephony.settings import Settings
 
 GRACE_S = 10
+GOODBYE_S = 1
 BACKLOG = 128
+LARGEST_MESSAGE = 2**16
+"""What a WebSocket client may send at once, in bytes; we ask nothing of it."""
 
 
 async def serve(settings: Settings, host: str, port: int) -> None:
     """Run the service until a signal; raises :class:`SetupError` when the address is taken."""
     service = Service(settings)
     listening = listen(host, port)
+    if importlib.util.find_spec("websockets") is None:
+        structlog.get_logger(__name__).warning("no live events: install the package websockets")
+        sockets = "none"
+    else:
+        sockets = "api.live_socket:LiveSocket"
     server = QuietServer(
         uvicorn.Config(
             create_app(service),
+            ws=sockets,
+            ws_max_size=LARGEST_MESSAGE,
             log_config=None,
             # Addresses hold callers' numbers; the access log would keep them.
             access_log=False,
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
-        )
+        ),
+        service.live.feed,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -54,7 +67,23 @@ async def serve(settings: Settings, host: str, port: int) -> None:
 
 
 class QuietServer(uvicorn.Server):
-    """uvicorn, which leaves the signals to us: it would send them on and end as if killed."""
+    """uvicorn, which leaves the signals to us: it would send them on and end as if killed.
+
+    Who listens to ``feed`` is told goodbye while the connections still stand.
+    """
+
+    def __init__(self, config: uvicorn.Config, feed: LiveFeed | None = None) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connections, end those that stand."""
+        if self._feed is not None:
+            self._feed.close()
+            with suppress(TimeoutError):  # who does not listen is cut off
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._feed.all_gone()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -11,16 +11,23 @@ Asterisk says, are not.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 import structlog
 
 from telephony.errors import CallNotFound, PbxRefused, PbxTimeout, PbxUnavailable
-from telephony.live_model import Call, Channel, Directory, RunningHandover, State, state_of
+from telephony.live_model import (
+    Call,
+    Channel,
+    Directory,
+    Index,
+    RunningHandover,
+    State,
+    state_of,
+)
 from telephony.pbx import Pbx, known
 
 if TYPE_CHECKING:
@@ -51,27 +58,17 @@ VARIABLES = ("HOTLINE_ROLE", "PARTY", "HANDOVER_ID", "DESK", "BY", "KIND", "REAS
 """What our dialplan keeps on channels, asked for when the picture is rebuilt."""
 HANDOVER = "SHARED(HANDOVER)"
 """The id of the hand-over that runs, on the citizen's channel."""
+ANSWERED = "SHARED(ANSWERED)"
+"""The id of the hand-over whose desk has answered, but has not accepted yet."""
 ENDS_HANDOVER = frozenset({"HOTLINE_ACCEPTED", "HOTLINE_ENDED", "HOTLINE_RETURNED"})
-
-
-@dataclass(slots=True)
-class _Index:
-    """Uniqueids by some value of their channel, in the order they came; empty sets go at once."""
-
-    ids: defaultdict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
-
-    def move(self, uniqueid: str, old: str, new: str) -> None:
-        if old == new:
-            return
-        if old and old in self.ids:
-            self.ids[old].pop(uniqueid, None)
-            if not self.ids[old]:
-                del self.ids[old]
-        if new:
-            self.ids[new][uniqueid] = None
-
-    def get(self, key: str) -> Iterable[str]:
-        return tuple(self.ids.get(key, ())) if key else ()
+HANDOVER_NEWS = {
+    "HOTLINE_OFFERED": ("begun", ("desk", "by", "kind", "reason")),
+    "HOTLINE_ANSWERED": ("answered", ("desk",)),
+    "HOTLINE_ACCEPTED": ("ended", ("desk",)),
+    "HOTLINE_ENDED": ("ended", ("desk", "outcome")),
+    "HOTLINE_RETURNED": ("returned", ("to", "by")),
+}
+"""What is told of a hand-over as it happens: the word for it, and which facts go with it."""
 
 
 class LiveCalls:
@@ -83,6 +80,10 @@ class LiveCalls:
         self._ready = False
         # What happened while the PBX told us its channels; applied on top of its answer.
         self._waiting: list[Event] | None = []
+        self.on_touch: Callable[[str], None] = lambda uniqueid: None
+        """Called with the uniqueid of a channel to whose calls something may have happened."""
+        self.on_handover: Callable[[dict[str, Any]], None] = lambda news: None
+        """Called when a hand-over has begun, has ended or the citizen is on the way back."""
         self._clear()
         self._stop_listening = pbx.client.add_event_listener(self._on_event, EVENTS)
         pbx.client.on_up(self.rebuild)
@@ -134,6 +135,27 @@ class LiveCalls:
                 return self._call(self._channels[one])
         raise CallNotFound(f"no call {call_id!r} is in progress; it may have ended")
 
+    def calls_about(self, uniqueids: Iterable[str]) -> list[Call]:
+        """The calls to which these channels, or any that are tied to them, belong now.
+
+        Raises :class:`PbxUnavailable` without a picture.
+        """
+        self._need_picture()
+        here = [self._channels[one] for one in uniqueids if one in self._channels]
+        tied = {one: self._channels[one] for channel in here for one in self._tied(channel)}
+        citizens: dict[str, None] = {}
+        linked: dict[str, None] = {}
+        for channel in tied.values():
+            citizens.update(dict.fromkeys(self._citizens_of(channel)))
+            linked[channel.linkedid] = None
+        found = [self._call(self._channels[one]) for one in citizens]
+        for linkedid in linked:
+            members = [self._channels[one] for one in self._linked.get(linkedid)]
+            rest = [one for one in members if one.real and not any(self._citizens_of(one))]
+            if rest:
+                found.append(self._call_without_citizen(rest))
+        return found
+
     def agent_channel(self, call: Call) -> Channel | None:
         """The other party in the citizen's bridge: who talks with the citizen now, or None.
 
@@ -180,7 +202,7 @@ class LiveCalls:
     async def _ask_until_told(self) -> list[ChannelNow]:
         while True:
             try:
-                return await self._pbx.channels((*VARIABLES, HANDOVER))
+                return await self._pbx.channels((*VARIABLES, HANDOVER, ANSWERED))
             except PbxTimeout:  # a list that stopped half-way; each try has its own time limit
                 log.warning("the PBX did not tell its channels in time; asking again")
 
@@ -199,7 +221,7 @@ class LiveCalls:
         self._channels: dict[str, Channel] = {}
         self._citizens: dict[str, RunningHandover | None] = {}
         self._names: dict[str, str] = {}
-        self._bridges, self._accounts, self._linked = _Index(), _Index(), _Index()
+        self._bridges, self._accounts, self._linked = Index(), Index(), Index()
 
     def _add(self, now: ChannelNow) -> None:
         channel = Channel(now.uniqueid, now.name)
@@ -219,7 +241,8 @@ class LiveCalls:
         known_by_id: dict[str, dict[str, str]] = {}
         for now in channels:
             if "DESK" in now.variables:
-                known_by_id.setdefault(now.variables.get("HANDOVER_ID", ""), dict(now.variables))
+                facts = known_by_id.setdefault(now.variables.get("HANDOVER_ID", ""), {})
+                facts |= {name: value for name, value in now.variables.items() if value}
         for now in channels:
             running = now.variables.get(HANDOVER, "")
             # Before the dialplan's first step it has no id yet; the event with the id follows.
@@ -231,6 +254,7 @@ class LiveCalls:
                     by=facts.get("BY", ""),
                     kind=facts.get("KIND", "three-way"),
                     reason=unquote(facts.get("REASON", "")),
+                    state="answered" if now.variables.get(ANSWERED) == running else "offered",
                 )
 
     def _apply(self, event: Event) -> None:
@@ -240,6 +264,7 @@ class LiveCalls:
         channel = self._channels.get(uniqueid)
         if channel is None:
             return  # about a channel that has gone, or about none
+        self.on_touch(uniqueid)
         if name == "Hangup":
             self._forget(channel)
         elif name == "Rename":
@@ -278,6 +303,7 @@ class LiveCalls:
         if kind == "HOTLINE_OFFERED":
             caller = fact.get("caller") or channel.uniqueid
             if caller in self._citizens:
+                self.on_touch(caller)
                 self._citizens[caller] = RunningHandover(
                     id=fact.get("id", ""),
                     desk=fact.get("desk", ""),
@@ -285,14 +311,38 @@ class LiveCalls:
                     kind=fact.get("kind", ""),
                     reason=fact.get("reason", ""),
                 )
+        elif kind == "HOTLINE_ANSWERED":
+            for caller in self._accounts.get(fact.get("case", "")):
+                running = self._citizens.get(caller)
+                if running is not None and running.id == fact.get("id"):
+                    self._citizens[caller] = replace(running, state="answered")
+                    self.on_touch(caller)
         elif kind in ENDS_HANDOVER:
             for caller in {channel.uniqueid, *self._accounts.get(fact.get("case", ""))}:
                 running = self._citizens.get(caller)
                 if running is not None and running.id == fact.get("id"):
                     self._citizens[caller] = None
+                    self.on_touch(caller)
+        self._tell_handover(channel, kind, fact)
         leg = self._channels.get(fact.get("leg", ""))
         if leg is not None:
+            self.on_touch(leg.uniqueid)
             self._tell(leg, fact.get("agent") or fact.get("desk", ""))
+
+    def _tell_handover(self, channel: Channel, kind: str, fact: dict[str, str]) -> None:
+        if kind not in HANDOVER_NEWS:
+            return
+        case = fact.get("case", "")
+        citizens = (one for one in self._accounts.get(case) if one in self._citizens)
+        more = {"outcome": "accepted"} if kind == "HOTLINE_ACCEPTED" else {}
+        told = {name: fact.get(name) or None for name in HANDOVER_NEWS[kind][1]}
+        news = {
+            "event": HANDOVER_NEWS[kind][0],
+            "id": fact.get("id") or None,
+            "call": fact.get("caller") or next(citizens, None),
+            "case": case or channel.account or None,
+        }
+        self.on_handover(news | told | more)
 
     # -- the picture's parts --------------------------------------------------------------------
 
@@ -345,14 +395,18 @@ class LiveCalls:
         inside = (self._channels[one] for one in self._bridges.get(channel.bridge))
         return [one for one in inside if one is not channel and one.real]
 
-    def _citizen_of(self, channel: Channel) -> Channel | None:
-        def candidates() -> Iterator[str]:
-            yield channel.uniqueid
-            yield from self._bridges.get(channel.bridge)
-            yield from self._accounts.get(channel.account)
-            yield from self._linked.get(channel.linkedid)
+    def _tied(self, channel: Channel) -> Iterator[str]:
+        """The channel itself, and what shares its bridge, its case or its linkedid."""
+        yield channel.uniqueid
+        yield from self._bridges.get(channel.bridge)
+        yield from self._accounts.get(channel.account)
+        yield from self._linked.get(channel.linkedid)
 
-        return next((self._channels[one] for one in candidates() if one in self._citizens), None)
+    def _citizens_of(self, channel: Channel) -> Iterator[str]:
+        return (one for one in self._tied(channel) if one in self._citizens)
+
+    def _citizen_of(self, channel: Channel) -> Channel | None:
+        return next((self._channels[one] for one in self._citizens_of(channel)), None)
 
     def _call(self, citizen: Channel) -> Call:
         others = self._others_in_bridge(citizen)

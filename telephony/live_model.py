@@ -5,7 +5,8 @@ No AMI here: :mod:`telephony.live_calls` fills these from events.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class RunningHandover:
     by: str
     kind: str
     reason: str = ""
+    state: str = "offered"
+    """``offered`` while the desk rings, ``answered`` while it is asked or has yet to confirm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,28 @@ class Call:
     def started(self) -> float:
         """When the call began, in seconds since 1970."""
         return min((channel.started for channel in self.parties), default=0.0)
+
+
+@dataclass(slots=True)
+class Index:
+    """Uniqueids by some value of their channel, in the order they came; empty sets go at once."""
+
+    ids: defaultdict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+
+    def move(self, uniqueid: str, old: str, new: str) -> None:
+        """A channel's value has changed; "" is no value."""
+        if old == new:
+            return
+        if old and old in self.ids:
+            self.ids[old].pop(uniqueid, None)
+            if not self.ids[old]:
+                del self.ids[old]
+        if new:
+            self.ids[new][uniqueid] = None
+
+    def get(self, key: str) -> tuple[str, ...]:
+        """The channels with this value."""
+        return tuple(self.ids.get(key, ())) if key else ()
 
 
 class Directory:

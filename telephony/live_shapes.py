@@ -1,0 +1,90 @@
+"""What the live picture looks like to those who watch it: plain values, ready for JSON.
+
+The shapes are described, field by field, by the schemas of the HTTP interface; a test holds both
+against each other.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from telephony.live_agents import AgentNow, QueueState
+    from telephony.live_model import Call, Channel, RunningHandover
+
+Shape = dict[str, Any]
+
+
+def call_shape(call: Call) -> Shape:
+    """A call as ``GET /calls/{id}`` shows it."""
+    citizen, running = call.citizen, call.handover
+    return {
+        "id": call.id,
+        "case": call.case or None,
+        "state": call.state,
+        "started_at": moment(call.started),
+        "caller": (citizen.caller or None) if citizen else None,
+        "parties": [_party(channel, citizen) for channel in call.parties],
+        "handover": running and _handover(running),
+    }
+
+
+def _party(channel: Channel, citizen: Channel | None) -> Shape:
+    together = citizen is not None and bool(citizen.bridge) and channel.bridge == citizen.bridge
+    return {
+        "uniqueid": channel.uniqueid,
+        "channel": channel.name,
+        "role": channel.role,
+        "party": channel.party or None,
+        "state": channel.state,
+        "with_citizen": together and channel is not citizen,
+        "held": channel.held,
+    }
+
+
+def _handover(running: RunningHandover) -> Shape:
+    return {
+        "id": running.id,
+        "desk": running.desk,
+        "by": running.by,
+        "kind": running.kind,
+        "reason": running.reason,
+    }
+
+
+def agent_shape(agent: AgentNow) -> Shape:
+    """An agent's state."""
+    return {
+        "id": agent.id,
+        "name": agent.name or None,
+        "department": agent.department or None,
+        "interface": agent.interface,
+        "state": agent.state,
+        "since": moment(agent.since),
+        "signed_in": agent.signed_in,
+        "paused": agent.paused,
+        "reason": agent.reason or None,
+        "queues": list(agent.queues),
+    }
+
+
+def queue_shape(queue: QueueState) -> Shape:
+    """A queue with its waiting callers, the next one first."""
+    return {
+        "queue": queue.name,
+        "callers": [
+            {
+                "call": one.uniqueid,
+                "caller": one.caller or None,
+                "position": one.position,
+                "since": moment(one.since),
+            }
+            for one in queue.callers
+        ],
+    }
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """A time in seconds since 1970 with its zone; None where it is not known."""
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from api import errors, keys, security
-from api.routes import calls, cases, health, legs, metrics
+from api.routes import calls, cases, events, handovers, health, legs, metrics
 
 if TYPE_CHECKING:
     from telephony.service import Service
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 PREFIX = "/api/v1"
 ROUTERS = (
     (calls.router, PREFIX),
+    (events.router, PREFIX),
     (legs.router, PREFIX),
     (cases.router, PREFIX),
+    (handovers.router, PREFIX),
     (health.router, ""),
     (metrics.router, ""),
 )

@@ -105,6 +105,9 @@ class RunningHandover(Schema):
     by: str
     kind: str = Field(examples=["one-key", "refer", "three-way", "attended"])
     reason: str
+    state: str = Field(
+        description="offered while the desk rings, answered while it is asked or has yet to confirm"
+    )
 
 
 class Call(Schema):
@@ -115,6 +118,8 @@ class Call(Schema):
     state: State
     started_at: datetime | None
     caller: str | None = Field(description="the citizen's number")
+    handed_over_by: str | None = Field(description="the side that handed it over to us")
+    their_case: str | None = Field(description="its case number with that side")
     parties: list[Party]
     handover: RunningHandover | None
 

@@ -54,7 +54,9 @@ SNAPSHOTS = (
 EVENTS = frozenset({*SNAPSHOTS, "Rename", "Hangup", "UserEvent"})
 """All events the live picture needs: what the AMI link must let through."""
 
-VARIABLES = ("HOTLINE_ROLE", "PARTY", "HANDOVER_ID", "DESK", "BY", "KIND", "REASON")
+HANDED = ("HANDED_BY", "THEIR_CASE")
+"""Which side handed the call over to us, and its case number there: on the citizen's channel."""
+VARIABLES = ("HOTLINE_ROLE", "PARTY", "HANDOVER_ID", "DESK", "BY", "KIND", "REASON", *HANDED)
 """What our dialplan keeps on channels, asked for when the picture is rebuilt."""
 HANDOVER = "SHARED(HANDOVER)"
 """The id of the hand-over that runs, on the citizen's channel."""
@@ -167,6 +169,11 @@ class LiveCalls:
         others = self._others_in_bridge(call.citizen)
         return next((one for one in others if one.role == "agent"), next(iter(others), None))
 
+    def party_of(self, uniqueid: str) -> str:
+        """Which agent or desk a channel belongs to; "" for a citizen's, or one that is not known."""
+        channel = self._channels.get(uniqueid)
+        return channel.party if channel and channel.role in ("agent", "target") else ""
+
     def channels_now(self) -> int:
         """The number of channels in the picture (0 without one)."""
         return len(self._channels)
@@ -233,6 +240,7 @@ class LiveCalls:
         channel.queue = now.data.partition(",")[0] if now.application == "Queue" else ""
         self._tie(channel, now.linkedid, now.account)
         self._put_in_bridge(channel, now.bridge)
+        channel.handed_over_by, channel.their_case = (now.variables.get(one, "") for one in HANDED)
         if now.variables.get("HOTLINE_ROLE") in ("agent", "target"):
             self._tell(channel, now.variables.get("PARTY", ""))
 
@@ -323,6 +331,8 @@ class LiveCalls:
                 if running is not None and running.id == fact.get("id"):
                     self._citizens[caller] = None
                     self.on_touch(caller)
+        elif kind == "HOTLINE_HANDED":
+            channel.handed_over_by, channel.their_case = fact.get("by", ""), fact.get("their", "")
         self._tell_handover(channel, kind, fact)
         leg = self._channels.get(fact.get("leg", ""))
         if leg is not None:

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from telephony.settings import Settings
 
-State = Literal["queued", "ringing", "talking", "handing-over", "three-way", "message"]
-Role = Literal["citizen", "agent", "target", "mailbox", "other"]
+State = Literal[
+    "queued", "ringing", "talking", "held", "parked", "handing-over", "three-way", "message"
+]
+Role = Literal["citizen", "agent", "target", "supervisor", "mailbox", "other"]
 
 MESSAGE_CONTEXT = "hotline-message"
 """Where our dialplan takes messages."""
+ASIDE: dict[str, State] = {"hotline-hold": "held", "hotline-park": "parked"}
+"""Where our dialplan puts citizens aside."""
 MACHINERY = ("Local/", "CBAnn/", "CBRec/", "Message/", "Announcer/", "Recorder/", "Surrogate/")
 """Channels that Asterisk makes for its own use: nobody speaks on them."""
 
@@ -40,6 +44,10 @@ class Channel:
     held: bool = False
     role: Role = "other"
     party: str = ""
+    handed_over_by: str = ""
+    """Of a citizen's channel: the side that handed the call over to us, before anybody of ours."""
+    their_case: str = ""
+    """Its case number with that side."""
     told: bool = False
     """Whether the dialplan said whose leg this is, which goes before the device's name."""
 
@@ -121,6 +129,7 @@ class Directory:
 
     def __init__(self, settings: Settings) -> None:
         self._trunk = settings.trunk_context
+        self._outside = settings.outside_number
         self._agents = {agent.id for agent in settings.agents}
         self._desks = {
             desk.id: frozenset(devices(desk.dial) + devices(desk.dial_backup or ""))
@@ -148,7 +157,9 @@ class Directory:
 
     def rings(self, desk: str, channel: Channel) -> bool:
         """Whether a desk is called on this channel's device."""
-        return channel.endpoint in self._desks.get(desk, ())
+        found = self._outside(desk) if desk not in self._desks else None
+        dial = found.dial_for(desk) if found is not None else ""
+        return channel.endpoint in self._desks.get(desk, devices(dial))
 
     def of_party(self, party: str) -> tuple[Role, str]:
         """Role and party of somebody the dialplan names: an agent, else a desk."""
@@ -183,6 +194,8 @@ def state_of(
         return "handing-over"
     if others:
         return "three-way" if len(others) > 1 else "talking"
+    if citizen.context in ASIDE:
+        return ASIDE[citizen.context]
     if any(one is not citizen for one in parties):
         return "ringing"
     return "message" if citizen.context == MESSAGE_CONTEXT else "queued"

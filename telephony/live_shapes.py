@@ -25,6 +25,8 @@ def call_shape(call: Call) -> Shape:
         "state": call.state,
         "started_at": moment(call.started),
         "caller": (citizen.caller or None) if citizen else None,
+        "handed_over_by": (citizen.handed_over_by or None) if citizen else None,
+        "their_case": (citizen.their_case or None) if citizen else None,
         "parties": [_party(channel, citizen) for channel in call.parties],
         "handover": running and _handover(running),
     }
@@ -50,6 +52,7 @@ def _handover(running: RunningHandover) -> Shape:
         "by": running.by,
         "kind": running.kind,
         "reason": running.reason,
+        "state": running.state,
     }
 
 

@@ -51,6 +51,10 @@ class Outside(Section):
         """Whether this number is meant: digit for digit, X stands for any."""
         return re.fullmatch(self.number.replace("X", "[0-9]"), number) is not None
 
+    def dial_for(self, number: str) -> str:
+        """What rings for this number."""
+        return self.dial.replace("{number}", number)
+
     def meets(self, other: Outside) -> bool:
         """Whether some number is meant by both."""
         pairs = zip(self.number, other.number, strict=False)

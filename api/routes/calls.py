@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path
 from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
+from api.idempotency import KEY, KeyReused, Once, TheOnce
 from api.security import AsAgent, Identity
 from telephony import handover, live_model
 from telephony.errors import (
@@ -40,6 +41,7 @@ _moving = problems(
     PbxUnavailable,
     PbxTimeout,
     PbxRefused,
+    KeyReused,
 )
 
 
@@ -57,31 +59,46 @@ async def get_call(call_id: CallId, service: TheService, _who: AsAgent) -> schem
 
 @router.post("/calls/{call_id}/transfer", status_code=202, responses=_moving)
 async def transfer(
-    call_id: CallId, body: schemas.TransferRequest, service: TheService, who: AsAgent
+    call_id: CallId,
+    body: schemas.TransferRequest,
+    service: TheService,
+    who: AsAgent,
+    once: TheOnce,
+    idempotency_key: KEY = None,
 ) -> schemas.Handover:
     """One-key transfer (一键转接): the desk rings; unless it takes the call, caller and agent are
     back together at once.
 
     The answer comes when the hand-over has begun. Its outcome is in the call and in the case.
     """
-    return await press(PRESSES["transfer"], service, call_id, body, who)
+    return await press("transfer", service, call_id, body, who, once, idempotency_key)
 
 
 @router.post("/calls/{call_id}/conference", status_code=202, responses=_moving)
 async def three_way(
-    call_id: CallId, body: schemas.TransferRequest, service: TheService, who: AsAgent
+    call_id: CallId,
+    body: schemas.TransferRequest,
+    service: TheService,
+    who: AsAgent,
+    once: TheOnce,
+    idempotency_key: KEY = None,
 ) -> schemas.Handover:
     """Three-way call (三方通话): the desk is called in while agent and citizen go on talking."""
-    return await press(PRESSES["conference"], service, call_id, body, who)
+    return await press("conference", service, call_id, body, who, once, idempotency_key)
 
 
 @router.post("/calls/{call_id}/consult", status_code=202, responses=_moving)
 async def consult(
-    call_id: CallId, body: schemas.TransferRequest, service: TheService, who: AsAgent
+    call_id: CallId,
+    body: schemas.TransferRequest,
+    service: TheService,
+    who: AsAgent,
+    once: TheOnce,
+    idempotency_key: KEY = None,
 ) -> schemas.Handover:
     """Ask a desk first (先问后转): the citizen hears music while the agent speaks to it; then
     complete, cancel or join the hand-over."""
-    return await press(PRESSES["consult"], service, call_id, body, who)
+    return await press("consult", service, call_id, body, who, once, idempotency_key)
 
 
 class Press(Protocol):
@@ -101,14 +118,21 @@ PRESSES: dict[str, Callable[[Service], Press]] = {
 
 
 async def press(
-    key: Callable[[Service], Press],
+    key: str,
     service: Service,
     call_id: str,
     body: schemas.TransferRequest,
     who: Identity,
+    once: Once,
+    idempotency_key: str | None,
 ) -> schemas.Handover:
-    """Press a key on a call, as this identity may."""
-    return _handover(await key(service)(call_id, body.desk, agent=who.agent, reason=body.reason))
+    """Press a key on a call, as this identity may; once, however often it is sent."""
+
+    async def work() -> schemas.Handover:
+        pressed = PRESSES[key](service)
+        return _handover(await pressed(call_id, body.desk, agent=who.agent, reason=body.reason))
+
+    return await once.do(who, idempotency_key, (key, call_id, body.desk, body.reason), work)
 
 
 @router.get("/desks", responses=problems(reads_input=False))
@@ -135,6 +159,8 @@ def _call(call: live_model.Call) -> schemas.Call:
         state=call.state,
         started_at=datetime.fromtimestamp(call.started, UTC) if call.started else None,
         caller=(citizen.caller or None) if citizen else None,
+        handed_over_by=(citizen.handed_over_by or None) if citizen else None,
+        their_case=(citizen.their_case or None) if citizen else None,
         parties=[_party(channel, citizen) for channel in call.parties],
         handover=running
         and schemas.RunningHandover(
@@ -143,6 +169,7 @@ def _call(call: live_model.Call) -> schemas.Call:
             by=running.by,
             kind=running.kind,
             reason=running.reason,
+            state=running.state,
         ),
     )
 

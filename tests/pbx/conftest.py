@@ -19,6 +19,7 @@ from telephony.private_pbx import PrivatePbx
 from telephony.softphone import Softphone
 from tests.pbx.scene import (
     CITIZENS,
+    NUMBER_OF_110,
     PASSWORD,
     PhoneFactory,
     Talk,
@@ -50,6 +51,12 @@ def _pbx(folder: Path, silent_port: int) -> PrivatePbx:
         *(Phone(one, PASSWORD, "hotline-trunk") for one in CITIZENS),
         # Its silence is noticed soon enough for a test.
         Phone("8004", PASSWORD, "hotline-agents", silence_s=2),
+        # Trunks: one that is 110's alone, one that 12345 shares with citizens, one to the outside;
+        # and 110's number, on any trunk.
+        *(
+            Phone(one, PASSWORD, "hotline-trunk")
+            for one in ("trunk-110", "gov", "outside", NUMBER_OF_110)
+        ),
         # A trunk of which nothing is ever heard.
         Phone("silent", "", "hotline-trunk", contact=f"sip:silent@127.0.0.1:{silent_port}"),
     ]

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from telephony.around_settings import Parking
+from telephony.partners import Group, Outside, Partner
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import TIME_ZONE, Agent, Desk, Key, Line, Settings, Token
 from telephony.softphone import SoftCall, Softphone
@@ -18,6 +19,7 @@ from telephony.softphone import SoftCall, Softphone
 PASSWORD = "a-secret-of-the-tests"
 CITIZENS = ("13804210001", "13804210002", "13804210003")
 LINE = "2800122"
+NUMBER_OF_110 = "04212110110"
 QUIET_LIMIT_S = 5.0
 
 PhoneFactory = Callable[[str], Softphone]
@@ -59,6 +61,17 @@ def pbx_settings() -> Settings:
             Key(code="*4", action="consult", desk="110"),
         ],
         parking=Parking(slots=2, return_s=4),
+        groups=[
+            Group(id="801", name="全体", members=["8001", "8002", "8003"], ring_s=3),
+            Group(id="802", name="轮流", members=["110", "8002", "122"], ring="in-order", ring_s=1),
+        ],
+        outside=[
+            Outside(number="0421299XXXX", name="救援", dial="PJSIP/{number}@outside", ring_s=2)
+        ],
+        partners=[
+            Partner(desk="110", trunks=["trunk-110"], numbers=[NUMBER_OF_110]),
+            Partner(desk="12345", shared_trunks=["gov"], case_header="X-12345-Case"),
+        ],
         tokens=[Token(name="tests", role="admin", token=SecretStr(PASSWORD))],
     )
 

@@ -24,6 +24,7 @@ from telephony.errors import HotlineError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from api.idempotency import Once
     from telephony.service import Service
 
 LONGEST_BODY = 8192
@@ -37,9 +38,10 @@ class Keys:
     It must stand behind the gate: every role may press, so whoever came through may.
     """
 
-    def __init__(self, app: ASGIApp, service: Service, prefix: str) -> None:
+    def __init__(self, app: ASGIApp, service: Service, once: Once, prefix: str) -> None:
         self._app = app
         self._service = service
+        self._once = once
         self._start = f"{prefix}/calls/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +56,7 @@ class Keys:
             return
         try:
             begun = await press(
-                PRESSES[key], self._service, call_id, body, scope["state"]["identity"]
+                key, self._service, call_id, body, scope["state"]["identity"], self._once, None
             )
         except HotlineError as error:
             response = problem_of(error)
@@ -70,7 +72,8 @@ class Keys:
         call_id, _, key = path.removeprefix(self._start).partition("/")
         if not path.startswith(self._start) or key not in PRESSES or not _CALL.fullmatch(call_id):
             return "", ""
-        if Headers(scope=scope).get("content-type") != "application/json":
+        headers = Headers(scope=scope)
+        if headers.get("content-type") != "application/json" or "idempotency-key" in headers:
             return "", ""
         return call_id, key
 

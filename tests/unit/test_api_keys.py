@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from api.idempotency import KeyReused, Once
 from api.keys import Keys
+from api.schemas import Handover as Answer
 from api.security import Identity
 from telephony.errors import HandoverRunning
 from telephony.handover import Handover
@@ -49,7 +52,7 @@ async def ask(
 
         return Response(await request.body(), 418)
 
-    lane = Keys(beyond, cast(Service, pressed), "/api/v1")
+    lane = Keys(beyond, cast(Service, pressed), Once(), "/api/v1")
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         scope.setdefault("state", {})["identity"] = Identity("t", "agent", "8001")
@@ -87,6 +90,7 @@ async def test_given_running_handover_when_pressed_then_its_problem() -> None:
         ('{"desk": "110"}', "/api/v1/calls/1/2/transfer", {}),
         ('{"desk": "110"}', "/api/v1/calls//transfer", {}),
         ('{"desk": "110"}', "/api/v1/calls/1/transfer", {"content-type": "text/plain"}),
+        ('{"desk": "110"}', "/api/v1/calls/1/transfer", {"idempotency-key": "k"}),
     ],
 )
 async def test_given_anything_else_when_posted_then_it_reaches_the_routes_with_its_body(
@@ -97,3 +101,65 @@ async def test_given_anything_else_when_posted_then_it_reaches_the_routes_with_i
     assert answer.status_code == 418
     assert answer.text == body
     assert pressed.presses == []
+
+
+WHO = Identity("desk-page", "agent", "8001")
+COMMAND = ("transfer", "17.1", "110", "")
+ANSWER = Answer(
+    id="c-h1", call="17.1", case="c", desk="110", by="8001", kind="one-key", state="offered"
+)
+
+
+class Work:
+    """Counts how often it was done; fails first, if told so."""
+
+    def __init__(self, fails: int = 0) -> None:
+        self.done = 0
+        self._fails = fails
+
+    async def __call__(self) -> Answer:
+        self.done += 1
+        await asyncio.sleep(0)
+        if self.done <= self._fails:
+            raise HandoverRunning("it runs", handover="c-h0")
+        return ANSWER
+
+
+async def test_given_same_key_when_sent_again_even_at_once_then_done_once() -> None:
+    once, work = Once(), Work()
+    answers = await asyncio.gather(*(once.do(WHO, "k1", COMMAND, work) for _ in range(3)))
+    assert answers == [ANSWER] * 3
+    assert await once.do(WHO, "k1", COMMAND, work) == ANSWER
+    assert work.done == 1
+
+
+async def test_given_no_key_or_another_sender_when_sent_again_then_done_again() -> None:
+    once, work = Once(), Work()
+    await once.do(WHO, None, COMMAND, work)
+    await once.do(WHO, "k1", COMMAND, work)
+    await once.do(Identity("another", "agent", "8002"), "k1", COMMAND, work)
+    assert work.done == 3
+
+
+async def test_given_key_of_another_command_when_sent_then_refused_and_not_done() -> None:
+    once, work = Once(), Work()
+    await once.do(WHO, "k1", COMMAND, work)
+    with pytest.raises(KeyReused):
+        await once.do(WHO, "k1", ("transfer", "17.1", "122", ""), work)
+    assert work.done == 1
+
+
+async def test_given_first_try_failed_when_sent_again_then_tried_again() -> None:
+    once, work = Once(), Work(fails=1)
+    with pytest.raises(HandoverRunning):
+        await once.do(WHO, "k1", COMMAND, work)
+    assert await once.do(WHO, "k1", COMMAND, work) == ANSWER
+
+
+async def test_given_eleven_minutes_when_sent_again_then_done_again() -> None:
+    clock = [0.0]
+    once, work = Once(lambda: clock[0]), Work()
+    await once.do(WHO, "k1", COMMAND, work)
+    clock[0] = 660.0
+    await once.do(WHO, "k1", COMMAND, work)
+    assert work.done == 2

@@ -74,6 +74,7 @@ MODULES = {
     "func_db": "holidays do not count",
     "func_dialplan": "callers who were not taken do not come back to their agent",
     "func_global": "the keys on phones and the way back fail",
+    "func_lock": "two agents may pick up the same call",
     "func_logic": "the agent who waits is not let go when the desk answers",
     "func_strings": "hours do not work, and no call is recorded",
     "func_uri": "the facts of hand-overs cannot be read",

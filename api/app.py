@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from api import errors, keys, security
-from api.routes import calls, cases, events, handovers, health, legs, metrics
+from api import errors, idempotency, keys, security
+from api.routes import asides, calls, cases, events, handovers, health, legs, metrics
 
 if TYPE_CHECKING:
     from telephony.service import Service
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 PREFIX = "/api/v1"
 ROUTERS = (
     (calls.router, PREFIX),
+    (conferences.router, PREFIX),
+    (asides.router, PREFIX),
     (events.router, PREFIX),
     (legs.router, PREFIX),
     (cases.router, PREFIX),
@@ -50,7 +52,8 @@ def create_app(service: Service) -> FastAPI:
     open_paths = security.OPEN_PATHS
     if settings.http.public_docs:
         open_paths |= security.DOCS_PATHS
-    app.add_middleware(keys.Keys, service=service, prefix=PREFIX)
+    app.state.once = idempotency.Once()
+    app.add_middleware(keys.Keys, service=service, once=app.state.once, prefix=PREFIX)
     # The last added is the outermost: errors of the gate itself end as problems too.
     app.add_middleware(
         security.Gate, tokens=security.Tokens(settings.tokens), open_paths=open_paths

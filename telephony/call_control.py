@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telephony import handover, live_agents, live_calls
+from telephony import handover, live_agents, live_calls, rooms
 from telephony.ami_client import AmiClient
+from telephony.aside import Asides
 from telephony.conference import ThreeWays
 from telephony.consult import Commands
 from telephony.dialplan import targets
@@ -16,6 +17,8 @@ from telephony.handover import Offers
 from telephony.live_agents import LiveAgents
 from telephony.live_calls import LiveCalls
 from telephony.pbx import Pbx
+from telephony.room_controls import RoomControls
+from telephony.rooms import Rooms
 from telephony.transfer import Transfers
 
 if TYPE_CHECKING:
@@ -27,16 +30,19 @@ class CallControl:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        events = live_calls.EVENTS | live_agents.EVENTS | handover.EVENTS
+        events = live_calls.EVENTS | live_agents.EVENTS | handover.EVENTS | rooms.EVENTS
         self.client = AmiClient.from_settings(settings.pbx, events=events)
         self.pbx = Pbx(self.client, settings)
         self.calls = LiveCalls(self.pbx, settings)
         self.live_agents = LiveAgents(self.pbx, settings)
-        self._offers = Offers(self.pbx, self.calls, settings)
-        self.transfers = Transfers(self._offers)
+        self.offers = Offers(self.pbx, self.calls, settings)
+        self.transfers = Transfers(self.offers)
+        self.asides = Asides(self.offers, self.calls, settings)
         self.handovers = Commands(self.pbx, self.calls)
         longest = max((target.ring_s for target in targets(settings)), default=0)
-        self.three_ways = ThreeWays(self._offers, ring_s=2 * longest + 30)
+        self.three_ways = ThreeWays(self.offers, ring_s=2 * longest + 30)
+        self.rooms = Rooms(self.pbx, self.calls.party_of)
+        self.room_controls = RoomControls(self)
 
     async def start(self) -> None:
         """Begin to keep the link up; returns at once, with or without a PBX."""
@@ -45,6 +51,9 @@ class CallControl:
     async def stop(self) -> None:
         """Let go of the PBX. Its calls go on."""
         await self.client.stop()
-        self._offers.close()
+        self.offers.close()
+        self.asides.close()
         self.calls.close()
+        self.rooms.close()
+        self.room_controls.close()
         self.live_agents.close()

@@ -74,6 +74,13 @@ class NumberNotAllowed(HotlineError):
     title = "Calls may not be handed to this number"
 
 
+class AgentNotFound(NotFound):
+    """No agent (or whoever's phone is to ring) with this id is in the settings."""
+
+    code = "agent-not-found"
+    title = "No such agent"
+
+
 class LegNotFound(NotFound):
     """No call leg with this id is on record."""
 
@@ -86,6 +93,20 @@ class CaseNotFound(NotFound):
 
     code = "case-not-found"
     title = "No such case"
+
+
+class ConferenceNotFound(NotFound):
+    """No three-way call with this id is going on."""
+
+    code = "conference-not-found"
+    title = "No such three-way call"
+
+
+class PartyNotFound(NotFound):
+    """No channel with this name or uniqueid is on the PBX."""
+
+    code = "party-not-found"
+    title = "No such party"
 
 
 class WrongState(HotlineError):
@@ -108,6 +129,27 @@ class HandoverRunning(WrongState):
 
     code = "handover-running"
     title = "A hand-over of this call is already running"
+
+
+class NotInRoom(WrongState):
+    """The party is on the line, but not in this three-way call."""
+
+    code = "not-in-room"
+    title = "Not in this three-way call"
+
+
+class RoomFull(WrongState):
+    """As many parties as the settings allow are in the three-way call (or being called)."""
+
+    code = "room-full"
+    title = "The three-way call is full"
+
+
+class RoomLocked(WrongState):
+    """The three-way call is locked: nobody else is let in."""
+
+    code = "room-locked"
+    title = "The three-way call is locked"
 
 
 class PbxUnavailable(HotlineError):

@@ -174,6 +174,10 @@ class LiveCalls:
         channel = self._channels.get(uniqueid)
         return channel.party if channel and channel.role in ("agent", "target") else ""
 
+    def channel(self, uniqueid: str) -> Channel | None:
+        """A channel of the picture, or None."""
+        return self._channels.get(uniqueid)
+
     def channels_now(self) -> int:
         """The number of channels in the picture (0 without one)."""
         return len(self._channels)

@@ -8,10 +8,15 @@
 | our agent answered that             | accepted     | that agent                                |
 | the desk accepted                   | accepted     | the desk                                  |
 | the desk joined a three-way call    | undecided    | as before                                 |
+| in the three-way call, a desk said it takes the case | accepted | that desk                 |
+| ... or it is undecided              | undecided    | who did before that three-way call        |
 | declined                            | declined     | as before                                 |
 | not answered                        | unanswered   | as before                                 |
 | busy, unreachable, failed, caller gone | failed    | as before                                 |
 | the agent took it back              | withdrawn    | as before                                 |
+| parked, fetched                     | parked, fetched | as before                              |
+| a supervisor listens, has listened  | monitored    | as before                                 |
+| recording began, paused, went on    | recorded     | as before                                 |
 
 Responsibility moves only when somebody takes it. Every entry carries the hash of the one before
 it in its case, so a change or a gap shows (:func:`verify`). An entry is itself by its ``key``
@@ -28,12 +33,16 @@ from typing import Literal
 
 import orjson
 
+from telephony.around_call import KINDS, AuditEvent, audit
 from telephony.cel import Fact
 from telephony.legs.model import Leg
 
-Event = Literal[
-    "taken", "offered", "accepted", "undecided", "declined", "unanswered", "failed", "withdrawn"
-]
+Event = (
+    Literal[
+        "taken", "offered", "accepted", "undecided", "declined", "unanswered", "failed", "withdrawn"
+    ]
+    | AuditEvent
+)
 HandoverState = str
 
 OUTCOMES: Mapping[str, Event] = {
@@ -179,6 +188,8 @@ def new_entries(case: str, existing: Sequence[Entry], facts: Iterable[Fact]) -> 
     added: list[Entry] = []
     for fact in facts:
         entry = _entry(case, fact, kinds, last)
+        if entry is not None and fact.kind == "DECIDED" and entry.event == "undecided":
+            entry = replace(entry, responsible=_before_room([*existing, *added], entry.handover))
         if entry is None or entry.key in known:
             continue
         entry = replace(entry, hash=entry.computed_hash())
@@ -222,14 +233,24 @@ def _entry(
             event, key, detail = "undecided", f"outcome:{name}", "joined a three-way call"
         case "ACCEPTED":
             event, key, responsible = "accepted", f"outcome:{name}", desk or responsible
+        case "DECIDED":
+            # The last word of a three-way call counts, so each is an entry of its own.
+            name, key = values.get("room") or None, f"decided:{fact.uniqueid}"
+            if values.get("outcome") == "taken":
+                event, responsible, detail = "accepted", desk or responsible, "takes it (three-way)"
+            else:
+                event, to, detail = "undecided", None, "stays with the first contact"
         case "ENDED":
             outcome = values.get("outcome", "failed")
             event, key = OUTCOMES.get(outcome, "failed"), f"outcome:{name}"
             cause = values.get("cause")
             detail = f"{outcome}, cause {cause}" if cause else outcome
+        case kind if kind in KINDS:
+            event, key, by, to, detail = audit(fact)
+            name = None
         case _:
             return None
-    if name is None and fact.kind != "TAKEN":
+    if name is None and fact.kind != "TAKEN" and fact.kind not in KINDS:
         return None
     number = last.number + 1 if last is not None else 1
     previous = last.hash if last is not None else GENESIS
@@ -238,9 +259,23 @@ def _entry(
     )
 
 
+def _before_room(entries: Sequence[Entry], room: str | None) -> str | None:
+    """Who answered for the case before anything was decided in this three-way call."""
+    responsible = None
+    for entry in entries:
+        decided = entry.key.startswith("decided:")
+        if decided and entry.handover == room:
+            continue
+        if decided or entry.event == "accepted" or responsible is None:
+            responsible = entry.responsible
+    return responsible
+
+
 def case_state(entries: Sequence[Entry]) -> str:
     """``open``: nobody took it; ``taken``: the first contact has it; ``handed_over``."""
-    if any(one.event == "accepted" for one in entries):
+    # Of several decisions in one three-way call the last one counts.
+    last = {one.handover if one.key.startswith("decided:") else one.key: one for one in entries}
+    if any(one.event == "accepted" for one in last.values()):
         return "handed_over"
     return "taken" if any(one.event == "taken" for one in entries) else "open"
 

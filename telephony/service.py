@@ -11,6 +11,7 @@ from telephony import logs
 from telephony.call_control import CallControl
 from telephony.database import Database
 from telephony.errors import DatabaseUnavailable
+from telephony.hold_notes import HoldNotes
 from telephony.live_watch import LiveWatch
 from telephony.metrics import Metrics
 from telephony.recorder import Recorder
@@ -39,6 +40,7 @@ class Service(CallControl):
         super().__init__(settings)
         self.database = Database.from_settings(settings)
         self.live = LiveWatch(self.pbx, self.calls, self.live_agents)
+        self.hold_notes = HoldNotes(self.pbx, self.calls)
         self.metrics = Metrics(self.client)
         self.metrics.watch("hotline_calls", "Citizens on the line now", self.calls.calls_now)
         self.metrics.watch("hotline_channels", "Channels on the PBX now", self.calls.channels_now)
@@ -59,6 +61,7 @@ class Service(CallControl):
     async def stop(self) -> None:
         """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
         self.live.close()
+        await self.hold_notes.close()
         await super().stop()
         if self._record is not None:
             self._record.cancel()

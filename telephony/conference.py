@@ -35,7 +35,13 @@ class ThreeWays:
 
         Parameters and errors are those of :meth:`telephony.transfer.Transfers.transfer`.
         """
-        pressed = self._offers.press(call_id, desk_id, agent)
+        return await self.invite(self._offers.press(call_id, desk_id, agent), desk_id, reason)
+
+    async def invite(self, pressed: Pressed, desk_id: str, reason: str) -> Handover:
+        """Call a desk in, as the key does, and return when it is being called.
+
+        ``pressed.agent`` is who calls it in. Raises :class:`DeskNotFound`, :class:`WrongState`.
+        """
         with self._offers.offer(pressed.call.id) as offer:
             await self._offers.target(desk_id, CONTEXT)
             await self._call(pressed, desk_id, reason)

@@ -129,13 +129,7 @@ class Offers:
         call = self._calls.call(call_id)
         if call.citizen is None:
             raise WrongState(f"call {call.id} has no citizen on it; only their calls are handed on")
-        if call.handover is not None or call.id in self._waiting:
-            running = call.handover.id if call.handover else ""
-            desk = f" to {call.handover.desk}" if call.handover else ""
-            raise HandoverRunning(
-                f"call {call.id} is being handed over{desk} already; wait for the outcome",
-                handover=running,
-            )
+        self.none_runs(call)
         if call.state == "three-way":
             raise WrongState(f"call {call.id} is a three-way call; it can be handed over after it")
         talking = self._calls.agent_channel(call)
@@ -146,6 +140,16 @@ class Offers:
         if talking.party == desk_id:
             raise WrongState(f"call {call.id} is with {desk_id} already")
         return Pressed(call, call.citizen, talking)
+
+    def none_runs(self, call: Call) -> None:
+        """Raise :class:`HandoverRunning` when a hand-over of this call has begun, or is about to."""
+        if call.handover is not None or call.id in self._waiting:
+            running = call.handover.id if call.handover else ""
+            desk = f" to {call.handover.desk}" if call.handover else ""
+            raise HandoverRunning(
+                f"call {call.id} is being handed over{desk} already; wait for the outcome",
+                handover=running,
+            )
 
     @contextmanager
     def offer(self, call_id: str) -> Iterator[asyncio.Future[Handover]]:

@@ -31,6 +31,16 @@ DEFAULT_PAUSE_REASONS = [
 ]
 
 
+DEFAULT_NUMBERS = [
+    "1[3-9]XXXXXXXXX",
+    "NXXXXXX",
+    "NXXXXXXX",
+    "0ZXXXXXXXX",
+    "0ZXXXXXXXXX",
+    "0ZXXXXXXXXXX",
+]
+
+
 class Callback(Section):
     """Calling citizens back: by which trunk, and which numbers.
 
@@ -40,14 +50,7 @@ class Callback(Section):
 
     code: KeyCode = Field("*40", description="dialled with the number: call it back")
     dial: DialTemplate | None = Field(None, description="without it nobody is called back")
-    numbers: list[NumberPattern] = [
-        "1[3-9]XXXXXXXXX",
-        "NXXXXXX",
-        "NXXXXXXX",
-        "0ZXXXXXXXX",
-        "0ZXXXXXXXXX",
-        "0ZXXXXXXXXXX",
-    ]
+    numbers: list[NumberPattern] = DEFAULT_NUMBERS
     ring_s: int = Field(40, ge=1, le=300)
 
     def allows(self, number: str) -> bool:

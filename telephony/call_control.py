@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telephony import handover, live_agents, live_calls, rooms
+from telephony import callbacks, handover, live_agents, live_calls, rooms
+from telephony.agents import Agents
 from telephony.ami_client import AmiClient
 from telephony.aside import Asides
+from telephony.callbacks import Callbacks
 from telephony.conference import ThreeWays
 from telephony.consult import Commands
 from telephony.dialplan import targets
@@ -31,6 +33,7 @@ class CallControl:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         events = live_calls.EVENTS | live_agents.EVENTS | handover.EVENTS | rooms.EVENTS
+        events |= callbacks.EVENTS
         self.client = AmiClient.from_settings(settings.pbx, events=events)
         self.pbx = Pbx(self.client, settings)
         self.calls = LiveCalls(self.pbx, settings)
@@ -43,6 +46,8 @@ class CallControl:
         self.three_ways = ThreeWays(self.offers, ring_s=2 * longest + 30)
         self.rooms = Rooms(self.pbx, self.calls.party_of)
         self.room_controls = RoomControls(self)
+        self.agents = Agents(self.pbx, self.live_agents, settings)
+        self.callbacks = Callbacks(self.pbx, self.calls, settings)
 
     async def start(self) -> None:
         """Begin to keep the link up; returns at once, with or without a PBX."""
@@ -57,3 +62,4 @@ class CallControl:
         self.rooms.close()
         self.room_controls.close()
         self.live_agents.close()
+        self.callbacks.close()

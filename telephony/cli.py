@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from telephony.commands import (
+    agents,
     calls,
     cases,
     demo,
@@ -27,6 +28,7 @@ app.command()(demo.demo)
 app.command()(demo.run)
 app.command()(serve.up)
 app.command()(calls.calls)
+app.command()(agents.agents)
 app.command()(calls.transfer)
 app.command()(phone.phone)
 app.command()(doctor.doctor)

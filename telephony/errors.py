@@ -152,6 +152,62 @@ class RoomLocked(WrongState):
     title = "The three-way call is locked"
 
 
+class AgentSignedIn(WrongState):
+    """The agent is signed in already."""
+
+    code = "agent-already-signed-in"
+    title = "The agent is signed in already"
+
+
+class AgentSignedOut(WrongState):
+    """The agent is not signed in."""
+
+    code = "agent-not-signed-in"
+    title = "The agent is not signed in"
+
+
+class AgentPaused(WrongState):
+    """The agent rests already, for the same reason."""
+
+    code = "agent-already-paused"
+    title = "The agent is paused already"
+
+
+class AgentNotPaused(WrongState):
+    """The agent neither rests nor has time after a call."""
+
+    code = "agent-not-paused"
+    title = "The agent is not paused"
+
+
+class AgentBusy(WrongState):
+    """The agent's phone rings or is in a call."""
+
+    code = "agent-busy"
+    title = "The agent is in a call"
+
+
+class PauseReasonUnknown(InvalidValue):
+    """No pause reason has this code in the settings."""
+
+    code = "pause-reason-unknown"
+    title = "No such reason"
+
+
+class CallbacksOff(WrongState):
+    """The settings name no way to call a citizen back."""
+
+    code = "callbacks-off"
+    title = "Calling back is not set up"
+
+
+class CallbackNotFound(NotFound):
+    """No callback with this id was begun by this process, or it was long ago."""
+
+    code = "callback-not-found"
+    title = "No such callback"
+
+
 class PbxUnavailable(HotlineError):
     """There is no link to the PBX at this moment; calls go on without us."""
 

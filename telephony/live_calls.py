@@ -242,6 +242,8 @@ class LiveCalls:
         channel.caller, channel.caller_name = now.caller, now.caller_name
         channel.connected = now.connected
         channel.queue = now.data.partition(",")[0] if now.application == "Queue" else ""
+        if now.variables.get("HOTLINE_ROLE") == "citizen":  # one who is called back, too
+            self._citizens.setdefault(now.uniqueid, None)
         self._tie(channel, now.linkedid, now.account)
         self._put_in_bridge(channel, now.bridge)
         channel.handed_over_by, channel.their_case = (now.variables.get(one, "") for one in HANDED)
@@ -312,7 +314,10 @@ class LiveCalls:
                 self._fact(channel, event.get("Kind"), {k: v[-1] for k, v in facts.items()})
 
     def _fact(self, channel: Channel, kind: str, fact: dict[str, str]) -> None:
-        if kind == "HOTLINE_OFFERED":
+        if kind == "HOTLINE_CALLBACK":  # whom we call is a citizen, too; told on their channel
+            self._citizens.setdefault(channel.uniqueid, None)
+            channel.role, channel.party = "citizen", fact.get("number", "")
+        elif kind == "HOTLINE_OFFERED":
             caller = fact.get("caller") or channel.uniqueid
             if caller in self._citizens:
                 self.on_touch(caller)

@@ -13,12 +13,22 @@ if TYPE_CHECKING:
     from telephony.settings import Settings
 
 State = Literal[
-    "queued", "ringing", "talking", "held", "parked", "handing-over", "three-way", "message"
+    "queued",
+    "ringing",
+    "talking",
+    "held",
+    "parked",
+    "handing-over",
+    "three-way",
+    "message",
+    "survey",
 ]
 Role = Literal["citizen", "agent", "target", "supervisor", "mailbox", "other"]
 
 MESSAGE_CONTEXT = "hotline-message"
 """Where our dialplan takes messages."""
+SURVEY_CONTEXT = "hotline-survey"
+"""Where it asks citizens, after the call, whether they were content."""
 ASIDE: dict[str, State] = {"hotline-hold": "held", "hotline-park": "parked"}
 """Where our dialplan puts citizens aside."""
 MACHINERY = ("Local/", "CBAnn/", "CBRec/", "Message/", "Announcer/", "Recorder/", "Surrogate/")
@@ -198,4 +208,6 @@ def state_of(
         return ASIDE[citizen.context]
     if any(one is not citizen for one in parties):
         return "ringing"
+    if citizen.context == SURVEY_CONTEXT:
+        return "survey"
     return "message" if citizen.context == MESSAGE_CONTEXT else "queued"

@@ -295,6 +295,15 @@ class Pbx:
             return False
         return True
 
+    async def db_family(self, family: str) -> dict[str, str]:
+        """All values of one family of the PBX's own database, by their keys."""
+        try:
+            events = await self._client.list_action("DBGetTree", {"Family": family})
+        except PbxRefused:  # the only refusal: the family is empty
+            return {}
+        found = [event for event in events if event.name == "DBGetTreeResponse"]
+        return {event.get("Key").rpartition("/")[2]: event.get("Val") for event in found}
+
     # -- queues ---------------------------------------------------------------------------------
 
     async def queue_add(self, queue: str, interface: str, name: str = "") -> None:

@@ -34,7 +34,7 @@ def calls(as_json: Json = False) -> None:
     async def ask(control: CallControl) -> list[Call]:
         return control.calls.calls()
 
-    found = _with_control(ask)
+    found = with_control(ask)
     rows = [_row(call) for call in found]
     if as_json:
         print_json(rows)
@@ -50,14 +50,16 @@ def transfer(
     as_json: Json = False,
 ) -> None:
     """Hand a call to a desk (一键转接); if it is not taken, caller and agent are together again."""
-    begun = _with_control(lambda control: control.transfers.transfer(call, desk, reason=reason))
+    begun = with_control(lambda control: control.transfers.transfer(call, desk, reason=reason))
     if as_json:
         print_json(asdict(begun))
     else:
         stdout.print(f"{begun.id}: offered to {begun.desk}", markup=False)
 
 
-def _with_control(ask: Callable[[CallControl], Awaitable[Answer]]) -> Answer:
+def with_control(ask: Callable[[CallControl], Awaitable[Answer]]) -> Answer:
+    """What call control answers, over a link of this command's own; exits with its errors."""
+
     async def run() -> Answer:
         async with _control() as control:
             return await ask(control)

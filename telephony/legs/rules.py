@@ -15,12 +15,14 @@ known to be over (the PBX restarted, or its linkedid ended); ``open`` has no end
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Set
 from dataclasses import dataclass
+from functools import lru_cache
 
-from telephony.cel import CelRow, Fact
+from telephony.cel import Fact
 from telephony.legs.channels import LISTENING, MAILBOXES, Call, Channel
 from telephony.legs.folding import Folding
+from telephony.legs.hold import hold_seconds
 from telephony.legs.model import Directory, Leg, seconds
 from telephony.legs.talk import segments_of
 
@@ -28,11 +30,19 @@ CASE = re.compile(r"\d{8}-\S*\d+\.\d+")
 """Our case numbers: the day and the citizen's uniqueid; other account codes are no case."""
 
 
+@lru_cache(maxsize=65536)
+def is_case(account: str) -> bool:
+    """Whether an account code is a case number of ours."""
+    return CASE.fullmatch(account) is not None
+
+
 OUTCOMES = {17: "busy", 18: "unanswered", 19: "unanswered", 20: "unreachable", 21: "declined"}
 """Q.850 cause -> outcome of a hand-over."""
 
 
 NORMAL_CLEARING = 16
+
+STAFF = frozenset(("agent", "target", "supervisor"))
 
 
 @dataclass(slots=True)
@@ -47,74 +57,89 @@ class Offer:
 
 
 def legs_of_call(
-    rows: Iterable[CelRow], pbx: str, directory: Directory, lost: frozenset[str]
+    call: Call, pbx: str, directory: Directory, lost: Set[str]
 ) -> tuple[list[Leg], list[Fact]]:
     """The legs of a call, the first to begin first, and the facts noted in it.
 
-    ``rows``: all rows of the call in the order of time. ``lost``: uniqueids of channels that a
-    restart of the PBX cut off.
+    ``call``: its rows, read. ``lost``: uniqueids of channels that were cut off.
     """
-    call = Call(rows)
-    folding = Folding(call)
-    legs = _Assembly(call, folding, pbx, directory, lost).legs()
-    return legs, call.facts
+    assembly = _Assembly(call, pbx, directory, lost)
+    return assembly.legs(), assembly.facts
 
 
 class _Assembly:
-    def __init__(
-        self, call: Call, folding: Folding, pbx: str, directory: Directory, lost: frozenset[str]
-    ) -> None:
+    def __init__(self, call: Call, pbx: str, directory: Directory, lost: Set[str]) -> None:
         self.call = call
-        self.folding = folding
+        self.facts = call.facts
+        self.folding = Folding(call)
         self.pbx = pbx
         self.directory = directory
         self.lost = lost
         self.heads: dict[str, Channel] = {}  # leg -> the channel that names it
+        self.lasts: dict[str, Channel] = {}  # leg that ended -> its channel that ended last
         self.result: dict[str, Leg] = {}
 
     def legs(self) -> list[Leg]:
-        people: dict[str, list[Channel]] = {}
-        for channel in self.call.channels.values():
-            key = self.folding.leg_of[channel.uniqueid]
-            leg = self.result.get(key)
-            if leg is None:
-                head = self.heads[key] = self.call.channels[key]
-                leg = self.result[key] = Leg(self.pbx, key, [], [], head.linkedid, head.first_at)
-            leg.channels.append(channel.uniqueid)
-            leg.channel_names.extend(channel.names)
-            if channel.uniqueid == key or not (channel.is_local or channel.is_pseudo):
-                people.setdefault(key, []).append(channel)
+        people = self._gather()
         for key, leg in self.result.items():
             self._times(leg, people[key])
             leg.party = self._party(self.heads[key])
         for key, segments in segments_of(self.call, self.folding).items():
             self.result[key].segments = segments
         self._cases()
-        self.call.facts += self._attended()
+        if self.call.attended:
+            self.facts = [*self.facts, *self._attended()]
         self._roles()
-        for leg in self.result.values():
+        ordered = sorted(self.result.values(), key=lambda leg: (leg.first_at, leg.uniqueid))
+        for leg in ordered:
             self._talk(leg)
-            self._hung_up_by(leg, people[leg.uniqueid])
+            self._hung_up_by(leg)
             self._own_cause(leg)
-        self._callers()
-        return sorted(self.result.values(), key=lambda leg: (leg.first_at, leg.uniqueid))
+        self._callers(ordered)
+        hold_seconds(self.call, self.folding, self.result)
+        return ordered
+
+    def _gather(self) -> dict[str, list[Channel]]:
+        """The legs, still empty; returns the channels of each that its times come from."""
+        channels, leg_of, result = self.call.channels, self.folding.leg_of, self.result
+        people: dict[str, list[Channel]] = {}
+        for uniqueid, channel in channels.items():
+            key = leg_of[uniqueid]
+            leg = result.get(key)
+            if leg is None:
+                head = self.heads[key] = channels[key]
+                leg = result[key] = Leg(self.pbx, key, [], [], head.linkedid, head.first_at)
+                people[key] = []
+            leg.channels.append(uniqueid)
+            leg.channel_names += channel.names
+            if uniqueid == key or not (channel.is_local or channel.is_pseudo):
+                people[key].append(channel)
+        return people
 
     def _times(self, leg: Leg, channels: list[Channel]) -> None:
-        starts = [one.started for one in channels if one.started is not None]
-        answers = [one.answered for one in channels if one.answered is not None]
-        ends = [one.ended for one in channels if one.ended is not None]
-        leg.started = min(starts, default=None)
-        leg.answered = min(answers, default=None)
-        if len(ends) == len(channels):
-            leg.ended = max(ends)
-            last = max(channels, key=lambda one: one.ended or 0)
-            leg.cause = last.cause
-            leg.state = "complete" if starts else "cut_off"
-        elif all(self._is_over(one) for one in channels):
+        started = answered = last = None
+        ended = over = True
+        for one in channels:
+            if one.started is not None and (started is None or one.started < started):
+                started = one.started
+            if one.answered is not None and (answered is None or one.answered < answered):
+                answered = one.answered
+            if one.ended is None:
+                ended = False
+                over = over and self._is_gone(one)
+            elif last is None or last.ended is None or one.ended > last.ended:
+                last = one
+        leg.started, leg.answered = started, answered
+        if ended and last is not None:
+            self.lasts[leg.uniqueid] = last
+            leg.ended, leg.cause = last.ended, last.cause
+            leg.state = "cut_off" if started is None else "complete"
+        elif over:
             leg.state = "cut_off"
 
-    def _is_over(self, channel: Channel) -> bool:
-        return channel.ended is not None or channel.gone or channel.uniqueid in self.lost
+    def _is_gone(self, channel: Channel) -> bool:
+        """Whether it is known to be over, though no row says when it ended."""
+        return channel.linkedid in self.call.ended_linkedids or channel.uniqueid in self.lost
 
     def _party(self, head: Channel) -> str | None:
         """The number that called, or the device that was called."""
@@ -131,23 +156,23 @@ class _Assembly:
         """Seconds in bridges with other people; None where the record does not show it."""
         if leg.ended is None:
             return
-        if any(part.end is None for part in leg.segments):
-            return
         if not leg.segments and leg.answered is not None and not self.call.saw_bridges:
             others = [one for one in self.result.values() if one is not leg and one.answered]
             if others:  # two were answered and no row says whether they talked
                 return
         total = 0
         for part in leg.segments:
-            total += (part.end or 0) - part.start
+            if part.end is None:
+                return
+            total += part.end - part.start
         leg.talk_s = seconds(total)
 
-    def _hung_up_by(self, leg: Leg, channels: list[Channel]) -> None:
-        if leg.ended is None:
+    def _hung_up_by(self, leg: Leg) -> None:
+        last = self.lasts.get(leg.uniqueid)
+        if last is None or not last.source:
             return
-        source = max(channels, key=lambda one: one.ended or 0).source
-        for channel in self.call.channels.values() if source else ():
-            if source in channel.names:
+        for channel in self.call.channels.values():
+            if last.source in channel.names:
                 leg.hung_up_by = self.folding.leg_of[channel.uniqueid]
                 return
 
@@ -160,7 +185,7 @@ class _Assembly:
             return
         tried = {
             fact.values.get("cause"): fact.at
-            for fact in self.call.facts
+            for fact in self.facts
             if fact.kind == "ENDED" and fact.values.get("case") == leg.case
         }
         at = tried.get(str(leg.cause))
@@ -170,30 +195,37 @@ class _Assembly:
     # --- cases, roles, callers
 
     def _cases(self) -> None:
+        channels, legs = self.call.channels, self.result.values()
+        for fact in self.facts:
+            if fact.kind == "CASE":
+                case = fact.values.get("case")
+                leg = self.result.get(self.folding.leg_of[fact.uniqueid])
+                if case and leg is not None:
+                    leg.case = case
         by_linkedid: dict[str, str] = {}
-        for fact in self.call.facts:
-            case = fact.values.get("case")
-            leg = self.result.get(self.folding.leg_of[fact.uniqueid])
-            if fact.kind == "CASE" and case and leg is not None:
-                leg.case = case
-        for leg in self.result.values():
+        unknown = []
+        for leg in legs:
             if leg.case is None:
-                accounts = [self.call.channels[one].account for one in leg.channels]
-                leg.case = next((one for one in accounts if CASE.fullmatch(one)), None)
-            if leg.case is not None:
+                for one in leg.channels:
+                    account = channels[one].account
+                    if account and is_case(account):
+                        leg.case = account
+                        break
+            if leg.case is None:
+                unknown.append(leg)
+            else:
                 by_linkedid.setdefault(leg.linkedid, leg.case)
-        only = set(by_linkedid.values())
-        for leg in self.result.values():
-            if leg.case is None:
-                leg.case = by_linkedid.get(leg.linkedid)
-            if leg.case is None and len(only) == 1:
-                leg.case = next(iter(only))
+        if unknown and by_linkedid:
+            cases = set(by_linkedid.values())
+            only = cases.pop() if len(cases) == 1 else None
+            for leg in unknown:
+                leg.case = by_linkedid.get(leg.linkedid, only)
 
     def _attended(self) -> list[Fact]:
         """A phone's own attended transfer never meets our dialplan: its facts are made here."""
         facts = []
         began = {
-            self.folding.leg_of[fact.uniqueid] for fact in self.call.facts if fact.kind == "CASE"
+            self.folding.leg_of[fact.uniqueid] for fact in self.facts if fact.kind == "CASE"
         }
         for number, one in enumerate(self.call.attended, 1):
             by, citizen, target = (
@@ -220,37 +252,42 @@ class _Assembly:
         return facts
 
     def _roles(self) -> None:
-        offers = _offers(self.call.facts)
+        offers = _offers(self.facts)
         self._noted_roles()
         for key, leg in self.result.items():
             if leg.role is None:
                 self._role(leg, self.heads[key], offers)
-        noted = any(fact.kind == "TAKEN" for fact in self.call.facts)
-        if not noted and not self.directory.devices:
+        if not self.directory.devices and not any(one.kind == "TAKEN" for one in self.facts):
             self._roles_by_shape()
+        parties = self.directory.parties
         for key, leg in self.result.items():
             if leg.role is None and self.heads[key].outgoing and self._from_queue(leg):
                 leg.role = "agent"
-        for leg in self.result.values():
-            if leg.role in ("agent", "target", "supervisor") and leg.party is not None:
-                known = self.directory.parties.get(leg.party)
+            if parties and leg.party is not None and leg.role in STAFF:
+                known = parties.get(leg.party)
                 leg.department = known.department if known is not None else None
 
     def _from_queue(self, leg: Leg) -> bool:
         return any("AppQueue" in self.call.channels[one].apps for one in leg.channels)
 
     def _noted_roles(self) -> None:
-        for fact in self.call.facts:
+        for fact in self.facts:
             if fact.kind == "CASE":
                 leg = self.result.get(self.folding.leg_of[fact.uniqueid])
                 if leg is not None:
                     leg.role = "citizen"
-            elif fact.kind in ("TAKEN", "ACCEPTED"):
+            elif fact.kind == "CALLBACK":
+                leg = self.result.get(self.folding.leg_of.get(fact.values.get("citizen", ""), ""))
+                if leg is not None:
+                    leg.role, leg.party = "citizen", fact.values.get("number") or leg.party
+            elif fact.kind in ("TAKEN", "ACCEPTED", "FETCHED", "MONITOR"):
                 key = self.folding.leg_of.get(fact.values.get("leg", ""))
                 leg = self.result.get(key) if key is not None else None
                 if leg is None or leg.role == "citizen":
                     continue
-                if fact.kind == "TAKEN":
+                if fact.kind == "MONITOR":
+                    leg.role, leg.party = "supervisor", fact.values.get("who") or leg.party
+                elif fact.kind in ("TAKEN", "FETCHED"):
                     if leg.role is None:
                         leg.role, leg.party = "agent", fact.values.get("agent") or leg.party
                 else:
@@ -262,7 +299,7 @@ class _Assembly:
         offer = _offer_for(leg, offers) if head.outgoing and head.is_real else None
         if offer is not None and (known is None or known.id == offer.desk):
             leg.role, leg.party, leg.handover = "target", offer.desk, offer.id
-        elif not LISTENING.isdisjoint(head.apps):
+        elif head.apps and not LISTENING.isdisjoint(head.apps):
             leg.role = "supervisor"
         elif known is not None:
             leg.role, leg.party = known.role, known.id
@@ -310,18 +347,20 @@ class _Assembly:
             elif leg.first_at >= since:
                 leg.role = "target"
 
-    def _callers(self) -> None:
+    def _callers(self, legs: list[Leg]) -> None:
         """The citizen's number on every leg of the citizen's call."""
-        citizens = [leg for leg in self.result.values() if leg.role == "citizen"]
-        for leg in self.result.values():
+        citizens = [leg for leg in legs if leg.role == "citizen"]
+        if len(citizens) == 1:
+            for leg in legs:
+                leg.caller = citizens[0].party
+            return
+        for leg in legs if citizens else ():
             mine = [
                 one
                 for one in citizens
                 if (one.case is not None and one.case == leg.case) or one is leg
             ]
             mine = mine or [one for one in citizens if one.linkedid == leg.linkedid]
-            if not mine and len(citizens) == 1:
-                mine = citizens
             if mine:
                 leg.caller = mine[0].party
 

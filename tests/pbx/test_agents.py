@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from telephony.legs.model import Leg
 from telephony.private_pbx import PrivatePbx
 from tests.pbx.agents_scene import (
     CALL_BACK,
@@ -37,7 +38,7 @@ def record(pbx: PrivatePbx) -> Record:
     return Record(pbx)
 
 
-# -- pause and wrap-up ------------------------------------------------------------------------------
+# -- pause and wrap-up ---------------------------------------------------------------
 
 
 def test_given_ready_agent_when_pausing_by_code_then_no_call_comes_until_resumed(
@@ -167,7 +168,7 @@ def _on_disk(pbx: PrivatePbx) -> str:
         return "".join(value for (value,) in rows)
 
 
-# -- picking up -------------------------------------------------------------------------------------
+# -- picking up ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [PICK_UP, PICK_UP + "8001"])
@@ -196,7 +197,7 @@ def test_given_ringing_colleague_when_picking_up_then_the_two_talk_and_the_recor
     assert next(one for one in legs.values() if one.party == "8001").answered is None
 
 
-def _ended(record: Record, count: int) -> list:
+def _ended(record: Record, count: int) -> list[Leg]:
     wait_until(
         lambda: len([one for one in record.legs() if one.case and one.ended]) >= count, "legs"
     )
@@ -283,7 +284,7 @@ def test_given_two_who_pick_up_at_once_then_one_has_the_call_and_the_other_is_to
     assert winner.wait_ended(5) == 200
 
 
-# -- calling back -----------------------------------------------------------------------------------
+# -- calling back ---------------------------------------------------------------
 
 
 def test_given_code_and_number_when_dialled_then_the_citizen_sees_the_line_and_keys_work(
@@ -319,7 +320,7 @@ def test_given_code_and_number_when_dialled_then_the_citizen_sees_the_line_and_k
     by_role = {leg.role: leg for leg in legs}
     assert {leg.case for leg in legs} == {ended["case"]}
     assert by_role["citizen"].party == CITIZENS[0]
-    assert by_role["citizen"].uniqueid == ended["leg"]
+    assert by_role["citizen"].uniqueid == ended["citizen"]
     assert by_role["agent"].party == "8001"
     assert by_role["target"].party == "110"
 
@@ -364,7 +365,7 @@ def test_given_number_that_is_not_allowed_when_dialled_then_nobody_is_called(
     assert record.facts("CALLBACK") == []
 
 
-# -- asking afterwards ------------------------------------------------------------------------------
+# -- asking afterwards ---------------------------------------------------------------
 
 
 def _is_asked(pbx: PrivatePbx) -> bool:

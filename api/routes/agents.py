@@ -1,0 +1,177 @@
+"""Agents: what they are doing, signing in and out, resting; and calling citizens back.
+
+An agent's token acts for its own agent only, a supervisor's for anyone.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+
+from api import schemas
+from api.dependencies import TheService, each_once
+from api.errors import problems
+from api.security import RANKS, AsAgent, Identity
+from telephony import queries
+from telephony.agents import AgentStatus
+from telephony.callbacks import Callback
+from telephony.errors import (
+    AgentBusy,
+    AgentNotFound,
+    AgentNotPaused,
+    AgentPaused,
+    AgentSignedIn,
+    AgentSignedOut,
+    CallbackNotFound,
+    CallbacksOff,
+    CaseNotFound,
+    DatabaseUnavailable,
+    InvalidValue,
+    NotAllowed,
+    NumberNotAllowed,
+    PauseReasonUnknown,
+    PbxRefused,
+    PbxTimeout,
+    PbxUnavailable,
+)
+
+router = APIRouter(tags=["agents"], dependencies=[Depends(each_once)])
+
+AgentId = Annotated[schemas.Word, Path(description="the agent's extension")]
+
+_ACTING = (AgentNotFound, PbxUnavailable, PbxTimeout, PbxRefused)
+
+
+@router.get("/agents", responses=problems(PbxUnavailable, PbxTimeout, reads_input=False))
+async def list_agents(service: TheService, _who: AsAgent) -> schemas.Page[schemas.Agent]:
+    """All agents, signed in or not, and what they are doing."""
+    states = await service.agents.states()
+    return schemas.Page(items=[_agent(one) for one in states], next=None)
+
+
+@router.get("/agents/{agent_id}", responses=problems(*_ACTING))
+async def get_agent(agent_id: AgentId, service: TheService, _who: AsAgent) -> schemas.Agent:
+    """One agent."""
+    return _agent(await service.agents.state(agent_id))
+
+
+@router.post("/agents/{agent_id}/sign-in", responses=problems(*_ACTING, AgentSignedIn))
+async def sign_in(agent_id: AgentId, service: TheService, who: AsAgent) -> schemas.Agent:
+    """Sign in (签入): citizens' calls ring at this agent's phone."""
+    _may_act(who, agent_id)
+    return _agent(await service.agents.sign_in(agent_id))
+
+
+@router.post("/agents/{agent_id}/sign-out", responses=problems(*_ACTING, AgentSignedOut))
+async def sign_out(agent_id: AgentId, service: TheService, who: AsAgent) -> schemas.Agent:
+    """Sign out (签出); a call in progress goes on."""
+    _may_act(who, agent_id)
+    return _agent(await service.agents.sign_out(agent_id))
+
+
+@router.post(
+    "/agents/{agent_id}/pause",
+    responses=problems(*_ACTING, AgentSignedOut, AgentPaused, PauseReasonUnknown),
+)
+async def pause(
+    agent_id: AgentId, body: schemas.PauseRequest, service: TheService, who: AsAgent
+) -> schemas.Agent:
+    """Rest (示忙) for a reason; another reason replaces the one before."""
+    _may_act(who, agent_id)
+    return _agent(await service.agents.pause(agent_id, body.reason))
+
+
+@router.post(
+    "/agents/{agent_id}/resume", responses=problems(*_ACTING, AgentSignedOut, AgentNotPaused)
+)
+async def resume(agent_id: AgentId, service: TheService, who: AsAgent) -> schemas.Agent:
+    """Take calls again (示闲); ends the time after a call early."""
+    _may_act(who, agent_id)
+    return _agent(await service.agents.resume(agent_id))
+
+
+@router.get("/pause-reasons", responses=problems(reads_input=False))
+async def list_pause_reasons(
+    service: TheService, _who: AsAgent
+) -> schemas.Page[schemas.PauseReason]:
+    """The reasons there are to rest."""
+    reasons = service.settings.pause_reasons
+    items = [schemas.PauseReason(code=one.code, zh=one.zh, en=one.en) for one in reasons]
+    return schemas.Page(items=items, next=None)
+
+
+@router.post(
+    "/callbacks",
+    status_code=202,
+    responses=problems(
+        *_ACTING,
+        AgentBusy,
+        CallbacksOff,
+        NumberNotAllowed,
+        InvalidValue,
+        CaseNotFound,
+        DatabaseUnavailable,
+    ),
+)
+async def call_back(
+    body: schemas.CallbackRequest, service: TheService, who: AsAgent
+) -> schemas.Callback:
+    """Call a citizen back (回拨): the agent's phone rings, then the citizen's.
+
+    The answer comes when the agent's phone is being called; ask for the callback to learn how it
+    came out.
+    """
+    agent = body.agent or who.agent
+    if agent is None:
+        raise InvalidValue("say whose phone is to ring: `agent`")
+    _may_act(who, agent)
+    if body.case is not None:
+        await queries.get_case(service.database, body.case)
+    return _callback(await service.callbacks.call_back(body.number, agent, case=body.case))
+
+
+@router.get("/callbacks/{callback_id}", responses=problems(CallbackNotFound))
+async def get_callback(
+    callback_id: Annotated[schemas.Word, Path()], service: TheService, _who: AsAgent
+) -> schemas.Callback:
+    """How a callback stands, or came out."""
+    return _callback(service.callbacks.get(callback_id))
+
+
+def _may_act(who: Identity, agent_id: str) -> None:
+    if RANKS[who.role] < RANKS["supervisor"] and who.agent != agent_id:
+        raise NotAllowed(f"this token acts for agent {who.agent or 'nobody'} only")
+
+
+def _agent(status: AgentStatus) -> schemas.Agent:
+    return schemas.Agent(
+        id=status.id,
+        name=status.name or None,
+        department=status.department or None,
+        state=status.state,
+        since=_moment(status.since),
+        until=_moment(status.until),
+        signed_in=status.signed_in,
+        paused=status.paused,
+        reason=status.reason,
+        reason_zh=status.reason_zh,
+        reason_en=status.reason_en,
+        calls_taken=status.taken,
+    )
+
+
+def _moment(at: float | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
+def _callback(one: Callback) -> schemas.Callback:
+    return schemas.Callback(
+        id=one.id,
+        case=one.case,
+        number=one.number,
+        agent=one.agent,
+        state=one.state,
+        call=one.call,
+    )

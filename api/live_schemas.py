@@ -60,7 +60,7 @@ class LiveQueue(Schema):
 class HandoverNews(Schema):
     """Something that happened in a hand-over; which fields are there depends on `event`."""
 
-    event: Literal["begun", "ended", "returned"]
+    event: Literal["begun", "answered", "ended", "returned"]
     id: str | None
     call: str | None = Field(description="null when the citizen has gone")
     case: str | None

@@ -149,12 +149,19 @@ class LiveWatch:
         }
 
     def _changed_calls(self, touched: dict[str, None]) -> tuple[list[Shape], list[str]]:
-        before = {call for one in touched for call in self._calls_of.get(one, ())}
-        # Whoever was in a call with somebody who has gone may be in another now.
-        affected = set(touched)
-        for call in before:
-            affected.update(party["uniqueid"] for party in self._calls[call]["parties"])
-        now = {call.id: call_shape(call) for call in self._live_calls.calls_about(affected)}
+        affected, before = set(touched), set[str]()
+        # Whoever was in a call with somebody who has gone, or is in one with somebody who came, may
+        # have changed calls without an event of their own.
+        while True:
+            now = {call.id: call_shape(call) for call in self._live_calls.calls_about(affected)}
+            known = len(affected)
+            for shape in now.values():
+                affected.update(party["uniqueid"] for party in shape["parties"])
+            before.update(call for one in affected for call in self._calls_of.get(one, ()))
+            for call in before:
+                affected.update(party["uniqueid"] for party in self._calls[call]["parties"])
+            if len(affected) == known:
+                break
         gone = sorted(before - now.keys())
         for call in gone:
             self._drop_call(call)

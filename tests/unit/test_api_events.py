@@ -101,6 +101,7 @@ async def test_given_calls_when_somebody_connects_then_the_picture_comes_whole(
 ) -> None:
     citizen = served.run.simulated.citizen()
     served.run.simulated.talk(citizen)
+    served.run.simulated.offered(citizen, "110", by="8001", kind="one-key")
     waiting = served.run.simulated.citizen("13900000002")
     served.run.simulated.queue(waiting)
     await told(served.run)

@@ -20,6 +20,7 @@ PASSWORD = "a-secret-of-the-tests"
 CITIZENS = ("13804210001", "13804210002", "13804210003")
 LINE = "2800122"
 NUMBER_OF_110 = "04212110110"
+TOKEN_OF_8002 = "a-token-of-agent-8002"
 QUIET_LIMIT_S = 5.0
 
 PhoneFactory = Callable[[str], Softphone]
@@ -72,7 +73,10 @@ def pbx_settings() -> Settings:
             Partner(desk="110", trunks=["trunk-110"], numbers=[NUMBER_OF_110]),
             Partner(desk="12345", shared_trunks=["gov"], case_header="X-12345-Case"),
         ],
-        tokens=[Token(name="tests", role="admin", token=SecretStr(PASSWORD))],
+        tokens=[
+            Token(name="tests", role="admin", token=SecretStr(PASSWORD)),
+            Token(name="8002", role="agent", token=SecretStr(TOKEN_OF_8002), agent="8002"),
+        ],
     )
 
 

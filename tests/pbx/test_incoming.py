@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,22 @@ from tests.pbx.scene import (
     sign_in,
     wait_until,
 )
-from tests.pbx.test_service import live_call, service_settings, whole_case
+from tests.pbx.served import live_call, service_settings, whole_case
 
 pytestmark = pytest.mark.pbx
 
 THEIRS = "JQ-2026.11_0007"
-HEADERS_OF_12345 = {"X-12345-Case": THEIRS}
+"""Stands for the other side's case number, which is another one in each test."""
 Ledger = list[tuple[str, str | None, str | None, str | None]]
 
 
 @pytest.fixture
-def service(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Service]:
-    one = Service(service_settings(pbx, tmp_path), tmp_path / "service.log")
-    one.start()
-    yield one
-    one.stop()
-    one.http.close()
+def theirs(tmp_path: Path) -> str:
+    """Their case number: the PBX's record holds the calls of the tests before, too."""
+    return f"JQ-{tmp_path.name[-12:]}.{next(_numbers)}"
+
+
+_numbers = itertools.count(1)
 
 
 def ledger_of(case: dict[str, Any]) -> Ledger:
@@ -71,43 +71,44 @@ def only_case(service: Service, **query: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("trunk", "headers", "by", "theirs", "shown"),
+    ("trunk", "header", "value", "by", "told"),
     [
-        ("trunk-110", {"X-Case": THEIRS}, "110", THEIRS, f"110 {THEIRS}"),
-        ("trunk-110", {}, "110", None, "110"),
-        ("gov", HEADERS_OF_12345, "12345", THEIRS, f"12345 {THEIRS}"),
-        (NUMBER_OF_110, {}, "110", None, "110"),
+        ("trunk-110", "X-Case", THEIRS, "110", True),
+        ("trunk-110", "X-12345-Case", THEIRS, "110", False),
+        ("gov", "X-12345-Case", THEIRS, "12345", True),
         # The number is theirs, but nobody vouches for a header on this trunk.
-        (NUMBER_OF_110, {"X-Case": THEIRS}, "110", None, "110"),
+        (NUMBER_OF_110, "X-Case", THEIRS, "110", False),
         # What had to be cut or changed would be a wrong number.
-        ("trunk-110", {"X-Case": "JQ 1,2)${SHELL(id)}"}, "110", None, "110"),
-        ("trunk-110", {"X-Case": "9" * 65}, "110", None, "110"),
+        ("trunk-110", "X-Case", "JQ 1,2)${SHELL(id)}", "110", False),
+        ("gov", "X-12345-Case", "9" * 65, "12345", False),
     ],
 )
 def test_given_another_sides_call_when_our_agent_answers_then_first_contact_is_theirs_and_it_is_accepted(  # noqa: E501
     pbx: PrivatePbx,
     phone: PhoneFactory,
     service: Service,
+    theirs: str,
     trunk: str,
-    headers: dict[str, str],
+    header: str,
+    value: str,
     by: str,
-    theirs: str | None,
-    shown: str,
+    told: bool,
 ) -> None:
     agent = phone("8001")
     sign_in(agent, pbx)
-    outgoing = phone(trunk).call(LINE, headers=headers)
+    outgoing = phone(trunk).call(LINE, headers={header: value.replace(THEIRS, theirs)})
     incoming = agent.wait_for_call(15)
-    assert incoming.caller_name == shown
+    assert incoming.caller_name == (f"{by} {theirs}" if told else by)
     talk = answered(outgoing, incoming)
     live = live_call(service)
-    assert (live["handed_over_by"], live["their_case"]) == (by, theirs)
+    number = theirs if told else None
+    assert (live["handed_over_by"], live["their_case"]) == (by, number)
     assert live["handover"] is None
     talk.citizen.hangup()
     assert talk.agent.wait_ended(5) == 200
     case = whole_case(service, live["case"])
     assert (case["first_contact"], case["owner"], case["state"]) == (by, "8001", "handed_over")
-    assert (case["handed_over_by"], case["their_case"]) == (by, theirs)
+    assert (case["handed_over_by"], case["their_case"]) == (by, number)
     assert ledger_of(case) == [
         ("taken", by, None, by),
         ("offered", by, LINE, by),
@@ -117,8 +118,8 @@ def test_given_another_sides_call_when_our_agent_answers_then_first_contact_is_t
     assert (handover["kind"], handover["by"], handover["desk"]) == ("incoming", by, LINE)
     [agents_leg] = [leg for leg in case["legs"] if leg["role"] == "agent"]
     assert (handover["state"], handover["leg"]) == ("accepted", agents_leg["uniqueid"])
-    if theirs:
-        assert [one["case"] for one in cases(service, their_case=theirs)] == [case["case"]]
+    found = [one["case"] for one in cases(service, their_case=theirs)]
+    assert found == ([case["case"]] if told else [])
 
 
 @pytest.mark.parametrize(
@@ -150,15 +151,15 @@ def test_given_a_citizens_call_when_an_untrusted_header_comes_along_then_first_c
 
 
 def test_given_another_sides_call_when_the_caller_hangs_up_before_an_answer_then_it_stays_theirs(
-    pbx: PrivatePbx, phone: PhoneFactory, service: Service
+    pbx: PrivatePbx, phone: PhoneFactory, service: Service, theirs: str
 ) -> None:
     agent = phone("8001")
     sign_in(agent, pbx)
-    outgoing = phone("gov").call(LINE, headers=HEADERS_OF_12345)
+    outgoing = phone("gov").call(LINE, headers={"X-12345-Case": theirs})
     incoming = agent.wait_for_call(15)
     outgoing.hangup()
     incoming.wait_ended(5)
-    case = only_case(service, their_case=THEIRS)
+    case = only_case(service, their_case=theirs)
     assert (case["first_contact"], case["owner"], case["state"]) == ("12345", "12345", "taken")
     assert ledger_of(case)[2:] == [("failed", None, LINE, "12345")]
     [handover] = case["handovers"]
@@ -166,16 +167,16 @@ def test_given_another_sides_call_when_the_caller_hangs_up_before_an_answer_then
 
 
 def test_given_another_sides_call_after_hours_when_a_message_is_left_then_it_stays_theirs(
-    pbx: PrivatePbx, phone: PhoneFactory, service: Service
+    pbx: PrivatePbx, phone: PhoneFactory, service: Service, theirs: str
 ) -> None:
     set_hours(pbx, "closed")
-    outgoing = phone("trunk-110").call(LINE, headers={"X-Case": THEIRS})
+    outgoing = phone("trunk-110").call(LINE, headers={"X-Case": theirs})
     outgoing.wait_answered(5)
     wait_until(lambda: service.get("/calls")["items"][0]["state"] == "message", "a message", 5)
     [live] = service.get("/calls")["items"]
-    assert (live["handed_over_by"], live["their_case"]) == ("110", THEIRS)
+    assert (live["handed_over_by"], live["their_case"]) == ("110", theirs)
     outgoing.hangup()
-    case = only_case(service, handed_over_by="110")
+    case = only_case(service, handed_over_by="110", their_case=theirs)
     assert (case["first_contact"], case["owner"]) == ("110", "110")
     assert ledger_of(case)[2:] == [("unanswered", None, LINE, "110")]
     assert case["handovers"][0]["state"] == "closed"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from telephony.asterisk_program import find_asterisk
+from telephony.demo.stage import Service
 from telephony.dialplan import Phone
 from telephony.private_pbx import PrivatePbx
 from telephony.softphone import Softphone
@@ -29,6 +30,7 @@ from tests.pbx.scene import (
     set_hours,
     sign_in,
 )
+from tests.pbx.served import service_settings
 
 
 @pytest.fixture(scope="session")
@@ -111,3 +113,12 @@ def talk(pbx: PrivatePbx, phone: PhoneFactory) -> Talk:
     agent = phone("8001")
     sign_in(agent, pbx)
     return begin_talk(phone(CITIZENS[0]), agent)
+
+
+@pytest.fixture
+def service(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Service]:
+    one = Service(service_settings(pbx, tmp_path), tmp_path / "service.log")
+    one.start()
+    yield one
+    one.stop()
+    one.http.close()

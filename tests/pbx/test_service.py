@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from telephony.demo.stage import Service
-from telephony.private_pbx import PrivatePbx, free_port
-from telephony.settings import Http, Settings
+from telephony.private_pbx import PrivatePbx
 from tests.pbx.scene import CITIZENS, PhoneFactory, Talk, channels, wait_until
+from tests.pbx.served import live_call, service_settings, whole_case
 
 pytestmark = pytest.mark.pbx
 
@@ -73,58 +72,10 @@ class Cutter:
             return
 
 
-def service_settings(pbx: PrivatePbx, folder: Path, ami_port: int | None = None) -> Settings:
-    link = pbx.settings.pbx
-    if ami_port is not None:
-        link = link.model_copy(update={"ami_port": ami_port})
-    return pbx.settings.model_copy(
-        update={
-            "pbx": link,
-            "database_url": f"sqlite:///{folder / 'record.sqlite'}",
-            "http": Http(port=free_port(socket.SOCK_STREAM)),
-        }
-    )
-
-
-@pytest.fixture
-def service(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Service]:
-    one = Service(service_settings(pbx, tmp_path), tmp_path / "service.log")
-    one.start()
-    yield one
-    one.stop()
-    one.http.close()
-
-
 @pytest.fixture
 def cutter(pbx: PrivatePbx) -> Iterator[Cutter]:
     with closing(Cutter(pbx.settings.pbx.ami_port)) as one:
         yield one
-
-
-def live_call(service: Service) -> dict[str, Any]:
-    """The one call that is talking now, as the service shows it."""
-
-    def talking() -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = service.get("/calls")["items"]
-        return [call for call in items if call["state"] == "talking"]
-
-    wait_until(talking, "the service shows the call")
-    return talking()[0]
-
-
-def whole_case(service: Service, case: str) -> dict[str, Any]:
-    """The case once the record holds its end."""
-
-    def ended() -> dict[str, Any] | None:
-        answer = service.http.get(f"/api/v1/cases/{case}")
-        if answer.status_code == 404:
-            return None
-        found: dict[str, Any] = answer.json()
-        done = found["legs"] and all(leg["state"] == "complete" for leg in found["legs"])
-        return found if done else None
-
-    wait_until(ended, f"every leg of case {case} is complete on record", 10)
-    return ended() or {}
 
 
 def test_given_talk_when_transferred_over_http_and_accepted_then_the_desk_answers_for_the_case(

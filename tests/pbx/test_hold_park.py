@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from telephony.demo.stage import Service
 from telephony.private_pbx import PrivatePbx
 from telephony.softphone import CallState, SoftCall
 from tests.pbx.scene import CITIZENS, PhoneFactory, Talk, begin_talk, channels, sign_in, wait_until
+from tests.pbx.test_service import live_call, service_settings, whole_case
 
 pytestmark = pytest.mark.pbx
 
 PARK = "#7"
+
+
+@pytest.fixture
+def service(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Service]:
+    one = Service(service_settings(pbx, tmp_path), tmp_path / "service.log")
+    one.start()
+    yield one
+    one.stop()
+    one.http.close()
 
 
 def hears_music(call: SoftCall) -> bool:
@@ -240,4 +255,152 @@ def test_given_citizen_presses_the_park_key_then_nothing_happens(
     talk.citizen.send_dtmf(PARK)
     talk.assert_together()
     assert "HOTLINE_PARKED" not in kinds(pbx, case)
+    talk.citizen.hangup()
+
+
+# -- over HTTP -----------------------------------------------------------------------------------
+
+
+def test_given_talk_when_held_and_resumed_over_http_then_music_then_together_and_on_record(
+    talk: Talk, service: Service
+) -> None:
+    call = live_call(service)
+    held = service.post(f"/calls/{call['id']}/hold", {})
+    assert held.status_code == 200, held.text
+    assert (held.json()["state"], held.json()["by"]) == ("held", "8001")
+    wait_music(talk.citizen)
+    assert service.get(f"/calls/{call['id']}")["state"] == "held"
+    again = service.post(f"/calls/{call['id']}/hold", {})
+    assert (again.status_code, again.json()["code"]) == (409, "wrong-state")
+    assert service.post(f"/calls/{call['id']}/transfer", {"desk": "110"}).status_code == 409
+    time.sleep(1)
+    resumed = service.post(f"/calls/{call['id']}/resume", {})
+    assert resumed.status_code == 200, resumed.text
+    talk.assert_together()
+    assert service.post(f"/calls/{call['id']}/resume", {}).status_code == 409
+    talk.citizen.hangup()
+    assert talk.agent.wait_ended(3) == 200
+    case = whole_case(service, call["case"])
+    assert [(leg["role"], leg["party"]) for leg in case["legs"]] == [
+        ("citizen", CITIZENS[0]),
+        ("agent", "8001"),
+    ]
+    assert all(1.0 <= leg["hold_s"] < 4 for leg in case["legs"]), case["legs"]
+
+
+def test_given_held_over_http_when_citizen_hangs_up_then_agent_is_free(
+    talk: Talk, service: Service
+) -> None:
+    call = live_call(service)
+    assert service.post(f"/calls/{call['id']}/hold", {}).status_code == 200
+    wait_music(talk.citizen)
+    talk.citizen.hangup()
+    assert talk.agent.wait_ended(3) == 200
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_given_held_over_http_when_agents_leg_ends_then_agent_is_rung_then_the_queue(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk, service: Service, answers: bool
+) -> None:
+    call = live_call(service)
+    assert service.post(f"/calls/{call['id']}/hold", {}).status_code == 200
+    wait_music(talk.citizen)
+    service.kill()  # whatever becomes of the service
+    talk.agent.hangup()
+    again = phone("8001").wait_for_call(6)
+    if not answers:
+        again.deny(480)
+        pbx.console("queue remove member PJSIP/8001 from hotline")
+        sign_in(phone("8002"), pbx)
+        again = phone("8002").wait_for_call(8)
+    again.answer()
+    again.play_tone(Talk.AGENT_HZ)
+    Talk(talk.citizen, again).assert_together()
+    talk.citizen.hangup()
+    assert again.wait_ended(3) == 200
+
+
+def test_given_phone_holds_when_service_runs_then_hold_is_on_record_of_both_legs(
+    pbx: PrivatePbx, talk: Talk, service: Service
+) -> None:
+    call = live_call(service)
+    talk.agent.hold()
+    wait_music(talk.citizen)
+    time.sleep(1)
+    talk.agent.hold(False)
+    talk.assert_together()
+    wait_until(lambda: "HOTLINE_UNHOLD" in kinds(pbx, call["case"]), "noted")
+    talk.citizen.hangup()
+    assert talk.agent.wait_ended(3) == 200
+    case = whole_case(service, call["case"])
+    assert len(case["legs"]) == 2
+    assert all(1.0 <= leg["hold_s"] < 5 for leg in case["legs"]), case["legs"]
+    assert fact(pbx, call["case"], "HOTLINE_UNHOLD")["how"] == "phone"
+
+
+def test_given_no_service_when_phone_holds_then_seconds_on_hold_are_unknown(
+    pbx: PrivatePbx, talk: Talk, tmp_path: Path
+) -> None:
+    case = case_now(pbx)
+    talk.agent.hold()
+    wait_music(talk.citizen)
+    talk.agent.hold(False)
+    talk.assert_together()
+    talk.citizen.hangup()
+    assert talk.agent.wait_ended(3) == 200
+    service = Service(service_settings(pbx, tmp_path), tmp_path / "service.log")
+    service.start()
+    try:
+        assert {leg["hold_s"] for leg in whole_case(service, case)["legs"]} == {None}
+    finally:
+        service.stop()
+        service.http.close()
+
+
+def test_given_talk_when_parked_and_fetched_over_http_then_the_fetcher_has_the_citizen(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk, service: Service
+) -> None:
+    call, other = live_call(service), phone("8002")
+    parked_at = service.post(f"/calls/{call['id']}/park", {})
+    assert parked_at.status_code == 200, parked_at.text
+    assert parked_at.json()["slot"] in {"11", "12"}
+    wait_music(talk.citizen)
+    assert service.get(f"/calls/{call['id']}")["state"] == "parked"
+    unknown = service.post(f"/calls/{call['id']}/fetch", {"agent": "9999"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "agent-not-found")
+    assert service.post(f"/calls/{call['id']}/fetch", {"agent": "8002"}).status_code == 202
+    ringing = other.wait_for_call(5)
+    assert ringing.caller_number == CITIZENS[0]
+    ringing.answer()
+    ringing.play_tone(Talk.TARGET_HZ)
+    talk.citizen.wait_hears(Talk.TARGET_HZ, 5)
+    ringing.wait_hears(Talk.CITIZEN_HZ, 5)
+    assert service.post(f"/calls/{call['id']}/fetch", {"agent": "8003"}).status_code == 409
+    talk.citizen.hangup()
+    assert ringing.wait_ended(3) == 200
+    talk.agent.wait_ended(15)
+    case = whole_case(service, call["case"])
+    assert [(leg["role"], leg["party"]) for leg in case["legs"]] == [
+        ("citizen", CITIZENS[0]),
+        ("agent", "8001"),
+        ("agent", "8002"),
+    ]
+    events = [(one["event"], one["by"]) for one in case["ledger"]]
+    assert events[1:3] == [("parked", "8001"), ("fetched", "8002")]
+    assert case["owner"] == "8001"
+
+
+def test_given_fetched_phone_does_not_answer_then_the_citizen_stays_parked_and_returns(
+    phone: PhoneFactory, talk: Talk, service: Service
+) -> None:
+    call = live_call(service)
+    assert service.post(f"/calls/{call['id']}/park", {}).status_code == 200
+    talk.agent.hangup()
+    assert service.post(f"/calls/{call['id']}/fetch", {"agent": "8002"}).status_code == 202
+    phone("8003")  # 8002 has no phone at all
+    wait_music(talk.citizen)
+    again = phone("8001").wait_for_call(8)
+    again.answer()
+    again.play_tone(Talk.AGENT_HZ)
+    Talk(talk.citizen, again).assert_together()
     talk.citizen.hangup()

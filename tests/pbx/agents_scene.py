@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from telephony.agent_settings import Callback, Survey
 from telephony.asterisk_program import find_asterisk
 from telephony.call_legs import Directory, build_legs
@@ -14,10 +16,12 @@ from telephony.cel import Fact, our_layout, read_fact, read_lines
 from telephony.dialplan import Phone
 from telephony.legs.model import Leg
 from telephony.private_pbx import PrivatePbx
+from telephony.settings import Token
 from telephony.softphone import Softphone
 from tests.pbx.scene import CITIZENS, PASSWORD, pbx_settings, wait_until
 
 WRAPUP_S = 2
+AGENT_TOKEN = "agent-8001-of-the-tests"
 PAUSE, RESUME, PICK_UP, CALL_BACK = "*49", "*44", "*43", "*40"
 
 
@@ -30,6 +34,10 @@ def agents_pbx() -> Iterator[PrivatePbx]:
             "line": settings.line.model_copy(update={"wrapup_s": WRAPUP_S}),
             "callback": Callback(dial="PJSIP/{number}", ring_s=3),
             "survey": Survey(enabled=True, levels=3, wait_s=1),
+            "tokens": [
+                *settings.tokens,
+                Token(name="8001", role="agent", token=SecretStr(AGENT_TOKEN), agent="8001"),
+            ],
         }
     )
     phones = [

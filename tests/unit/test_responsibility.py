@@ -177,3 +177,59 @@ def test_given_an_entry_too_many_then_it_is_named() -> None:
     entries = chain()
     more = new_entries(CASE, entries, [fact(50, "TAKEN", agent="8009", leg="x")])
     assert [one.number for one in verify([*entries, *more], heads(entries))] == [4]
+
+
+ROOM = f"{CASE}-r1795497290"
+THREE_WAY = [
+    TAKEN,
+    fact(20, "OFFERED", id=FIRST, desk="110", by="8001", kind="three-way"),
+    fact(30, "ACCEPTED", id=FIRST, desk="110", leg="1795497280.2"),
+]
+
+
+def decided(at: int, outcome: str, desk: str = "", room: str = ROOM) -> Fact:
+    values = {"case": CASE, "room": room, "outcome": outcome, "desk": desk, "by": "8001"}
+    return Fact(at, "DECIDED", values, f"1795497280.{at}")
+
+
+@pytest.mark.parametrize(
+    ("decisions", "responsible", "state"),
+    [
+        ([decided(40, "undecided")], "8001", "taken"),
+        ([decided(40, "taken", "110")], "110", "handed_over"),
+        # The last word of one three-way call counts.
+        ([decided(40, "taken", "110"), decided(50, "undecided")], "8001", "taken"),
+        ([decided(40, "undecided"), decided(50, "taken", "110")], "110", "handed_over"),
+        # In a later one, undecided leaves the case where it was before that one.
+        (
+            [decided(40, "taken", "110"), decided(50, "undecided", room=f"{CASE}-r2")],
+            "110",
+            "handed_over",
+        ),
+    ],
+)
+def test_given_three_way_when_decided_then_the_last_word_counts(
+    decisions: list[Fact], responsible: str, state: str
+) -> None:
+    whole = new_entries(CASE, [], [*THREE_WAY, *decisions])
+    assert whole[-1].responsible == responsible
+    assert case_state(whole) == state
+    assert not list(verify(whole, {CASE: (len(whole), whole[-1].hash)}))
+    # The same, fact by fact, and seen twice: nothing else comes of it.
+    step: list[Entry] = []
+    for one in [*THREE_WAY, *decisions]:
+        step += new_entries(CASE, step, [one])
+        step += new_entries(CASE, step, [one])
+    assert step == whole
+
+
+def test_given_case_handed_over_before_when_three_way_is_undecided_then_it_stays_there() -> None:
+    facts = [
+        TAKEN,
+        fact(12, "OFFERED", id=f"{CASE}-h0", desk="122", by="8001", kind="one-key"),
+        fact(14, "ACCEPTED", id=f"{CASE}-h0", desk="122", leg="1795497280.9"),
+        *THREE_WAY[1:],
+        decided(40, "taken", "110"),
+        decided(50, "undecided"),
+    ]
+    assert new_entries(CASE, [], facts)[-1].responsible == "122"

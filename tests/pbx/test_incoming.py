@@ -182,17 +182,16 @@ def test_given_another_sides_call_after_hours_when_a_message_is_left_then_it_sta
     assert case["handovers"][0]["state"] == "closed"
 
 
-def test_given_another_sides_call_that_waits_when_the_service_starts_then_it_is_shown_and_recorded(
+def test_given_another_sides_call_goes_on_when_the_service_starts_then_it_is_shown_and_recorded(
     pbx: PrivatePbx, phone: PhoneFactory, tmp_path: Path
 ) -> None:
     agent = phone("8001")
     sign_in(agent, pbx)
     outgoing = phone("trunk-110").call(LINE, headers={"X-Case": THEIRS})
-    incoming = agent.wait_for_call(15)
+    talk = answered(outgoing, agent.wait_for_call(15))
     service = Service(service_settings(pbx, tmp_path), tmp_path / "service.log")
     service.start()
     try:
-        talk = answered(outgoing, incoming)
         live = live_call(service)
         assert (live["handed_over_by"], live["their_case"]) == ("110", THEIRS)
         talk.citizen.hangup()

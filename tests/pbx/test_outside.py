@@ -60,8 +60,8 @@ def test_given_talk_when_handed_to_ones_own_group_then_the_others_ring_and_who_a
     call = press(service, GROUP)
     ringing, other = second.wait_for_call(5), third.wait_for_call(5)
     other.deny(486)
-    take(ringing, talk)
     assert agent.calls == [talk.agent]
+    take(ringing, talk)
     case = ended(service, talk, ringing, call["case"])
     assert (case["owner"], case["state"]) == ("8002", "handed_over")
     [handover] = case["handovers"]

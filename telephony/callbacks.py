@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from telephony.pbx import Pbx
     from telephony.settings import Agent, Settings
 
-EVENTS = frozenset({"UserEvent", "OriginateResponse"})
+EVENTS = frozenset({"UserEvent", "OriginateResponse", "Hangup"})
 """All events that callbacks need: what the AMI link must let through."""
 CONTEXT = "hotline-callback"
 REMEMBERED = 1000
@@ -50,6 +50,7 @@ Outcome = Literal[
     "failed",
     "agent-unanswered",
     "agent-busy",
+    "agent-declined",
     "agent-unreachable",
     "agent-gone",
     "unknown",
@@ -65,8 +66,15 @@ OUTCOMES: dict[str, Outcome] = {
     "agent_gone": "agent-gone",
 }
 """What the dialplan notes, and how we call it."""
-# Reasons of OriginateResponse: AST_CONTROL_… of Asterisk's include/asterisk/frame.h.
-_AGENT: dict[str, Outcome] = {"3": "agent-unanswered", "5": "agent-busy"}
+_AGENT: dict[str, Outcome] = {
+    "17": "agent-busy",
+    "18": "agent-unanswered",
+    "19": "agent-unanswered",
+    "21": "agent-declined",
+}
+"""Q.850 cause of an agent's leg that nobody answered."""
+_NOT_ANSWERED = "3"
+"""Reason of OriginateResponse: it rang to the end (AST_CONTROL_RINGING). A refusal has 0."""
 
 _CASE = re.compile(r"\d{8}-[A-Za-z0-9_.-]{0,60}\d+\.\d+")
 
@@ -224,10 +232,10 @@ class Callbacks:
 
     def _on_event(self, event: Event) -> None:
         if event.name == "OriginateResponse":
-            begun = self._known.get(event.get("Exten"))
-            if begun is not None and event.get("Response") == "Failure":
-                state = _AGENT.get(event.get("Reason"), "agent-unreachable")
-                self._change(replace(begun, state=state))
+            self._agent_not_reached(event)
+            return
+        if event.name == "Hangup":
+            self._agent_gone(event)
             return
         kind = event.get("Kind")
         if event.get("UserEvent") != "Hotline" or not kind.startswith("HOTLINE_CALLBACK"):
@@ -242,6 +250,36 @@ class Callbacks:
         else:
             state = OUTCOMES.get(fact.get("outcome", ""), "failed")
             self._change(replace(begun, state=state, call=call))
+
+    def _agent_not_reached(self, event: Event) -> None:
+        begun = self._known.get(event.get("Exten"))
+        if begun is None or event.get("Response") != "Failure":
+            return
+        if event.get("Reason") == _NOT_ANSWERED:
+            self._change(replace(begun, state="agent-unanswered"))
+        elif not any(
+            party.account == begun.case and self._is_agents(begun, party.endpoint)
+            for call in self._calls.calls()
+            for party in call.parties
+        ):
+            self._change(replace(begun, state="agent-unreachable"))
+        # Else the phone has refused, and the end of its channel, which says how, is on its way.
+
+    def _agent_gone(self, event: Event) -> None:
+        """An agent's leg that ended before it answered; later the dialplan notes what happens."""
+        if event.get("ChannelStateDesc") == "Up":
+            return
+        case, device = event.get("AccountCode"), event.get("Channel").rpartition("-")[0]
+        for begun in self._known.values():
+            if begun.state == "agent-ringing" and begun.case == case:
+                if self._is_agents(begun, device):
+                    state = _AGENT.get(event.get("Cause"), "agent-unreachable")
+                    self._change(replace(begun, state=state))
+                return
+
+    def _is_agents(self, begun: Callback, device: str) -> bool:
+        agent = self._settings.agent(begun.agent)
+        return agent is not None and device in devices(agent.dial)
 
     def _change(self, changed: Callback) -> None:
         if self._known[changed.id].is_over:

@@ -222,6 +222,9 @@ class SimulatedPbx:
             desk = packet["Channel"].partition("/")[2].partition("@")[0]
             self.offered(channel, desk, by="8001", kind="three-way")
 
+    def _do_confbridgelistrooms(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
+        self._reply(writer, packet, "Error", Message="No active conferences.")
+
     def _do_dbget(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
         value = self.astdb.get((packet["Family"], packet["Key"]))
         if value is None:

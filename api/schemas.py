@@ -148,9 +148,10 @@ class Handover(Schema):
 
 
 class Desk(Schema):
-    """A desk that calls can be handed to."""
+    """A desk that calls can be handed to, a group, or the form of outside numbers."""
 
-    id: str
+    id: str = Field(description="what to name; in an outside number X stands for any digit")
+    kind: Literal["desk", "group", "outside"]
     name: str
     department: str
     ring_s: int = Field(description="how long it rings, in seconds")

@@ -67,6 +67,9 @@ HANDOVER_NEWS = {
     "HOTLINE_OFFERED": ("begun", ("desk", "by", "kind", "reason")),
     "HOTLINE_ANSWERED": ("answered", ("desk",)),
     "HOTLINE_ACCEPTED": ("ended", ("desk",)),
+    # Another side's to us, and our answer to it.
+    "HOTLINE_HANDED": ("begun", ("desk", "by", "kind", "reason")),
+    "HOTLINE_TAKEN": ("ended", ("desk",)),
     "HOTLINE_ENDED": ("ended", ("desk", "outcome")),
     "HOTLINE_RETURNED": ("returned", ("to", "by")),
 }
@@ -249,6 +252,8 @@ class LiveCalls:
         channel.handed_over_by, channel.their_case = (now.variables.get(one, "") for one in HANDED)
         if now.variables.get("HOTLINE_ROLE") in ("agent", "target"):
             self._tell(channel, now.variables.get("PARTY", ""))
+        elif now.variables.get("HOTLINE_ROLE") == "supervisor":
+            channel.role, channel.told = "supervisor", True
 
     def _take_up_handovers(self, channels: list[ChannelNow]) -> None:
         """Find the hand-overs that run: the citizen's channel names them, another may know more."""
@@ -317,6 +322,9 @@ class LiveCalls:
         if kind == "HOTLINE_CALLBACK":  # whom we call is a citizen, too; told on their channel
             self._citizens.setdefault(channel.uniqueid, None)
             channel.role, channel.party = "citizen", fact.get("number", "")
+        elif kind == "HOTLINE_MONITOR":  # who listens is no party of the call
+            channel.role, channel.party, channel.told = "supervisor", fact.get("who", ""), True
+            return
         elif kind == "HOTLINE_OFFERED":
             caller = fact.get("caller") or channel.uniqueid
             if caller in self._citizens:
@@ -349,11 +357,11 @@ class LiveCalls:
             self._tell(leg, fact.get("agent") or fact.get("desk", ""))
 
     def _tell_handover(self, channel: Channel, kind: str, fact: dict[str, str]) -> None:
-        if kind not in HANDOVER_NEWS:
+        if kind not in HANDOVER_NEWS or (kind == "HOTLINE_TAKEN" and not fact.get("id")):
             return
         case = fact.get("case", "")
         citizens = (one for one in self._accounts.get(case) if one in self._citizens)
-        more = {"outcome": "accepted"} if kind == "HOTLINE_ACCEPTED" else {}
+        more = {"outcome": "accepted"} if kind in ("HOTLINE_ACCEPTED", "HOTLINE_TAKEN") else {}
         told = {name: fact.get(name) or None for name in HANDOVER_NEWS[kind][1]}
         news = {
             "event": HANDOVER_NEWS[kind][0],

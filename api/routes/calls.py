@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from fastapi import APIRouter, Path
 
@@ -14,6 +14,7 @@ from api.errors import problems
 from api.idempotency import KEY, KeyReused, Once, TheOnce
 from api.security import AsAgent, Identity
 from telephony import handover, live_model
+from telephony.dialplan import targets
 from telephony.errors import (
     CallNotFound,
     DeskNotFound,
@@ -26,7 +27,10 @@ from telephony.errors import (
 )
 
 if TYPE_CHECKING:
+    from telephony.dialplan import Target
+    from telephony.partners import Group, Outside
     from telephony.service import Service
+    from telephony.settings import Desk
 
 router = APIRouter(tags=["calls"])
 
@@ -137,18 +141,32 @@ async def press(
 
 @router.get("/desks", responses=problems(reads_input=False))
 async def list_desks(service: TheService, _who: AsAgent) -> schemas.Page[schemas.Desk]:
-    """The desks that calls can be handed to."""
-    desks = [
-        schemas.Desk(
-            id=desk.id,
-            name=desk.name,
-            department=desk.department,
-            ring_s=desk.ring_s,
-            acceptance=desk.acceptance,
-        )
-        for desk in service.settings.desks
+    """The desks, groups and outside numbers that calls can be handed to."""
+    settings = service.settings
+    rings = {target.id: target for target in targets(settings)}
+    items = [
+        *(_desk("desk", one.id, one, rings[one.id], one.department) for one in settings.desks),
+        *(_desk("group", one.id, one, rings[one.id]) for one in settings.groups),
+        *(_desk("outside", one.number, one, one) for one in settings.outside),
     ]
-    return schemas.Page(items=desks, next=None)
+    return schemas.Page(items=items, next=None)
+
+
+def _desk(
+    kind: Literal["desk", "group", "outside"],
+    name: str,
+    named: Desk | Group | Outside,
+    rings: Target | Outside,
+    department: str = "",
+) -> schemas.Desk:
+    return schemas.Desk(
+        id=name,
+        kind=kind,
+        name=named.name,
+        department=department,
+        ring_s=rings.ring_s,
+        acceptance=rings.acceptance,
+    )
 
 
 def _call(call: live_model.Call) -> schemas.Call:

@@ -182,4 +182,5 @@ async def test_the_desks(run: Running) -> None:
     async with run.as_("agent") as client:
         desks = (await client.get("/api/v1/desks")).json()["items"]
     assert [desk["id"] for desk in desks] == ["110", "12345", "122"]
-    assert set(desks[0]) == {"id", "name", "department", "ring_s", "acceptance"}
+    assert {desk["kind"] for desk in desks} == {"desk"}
+    assert set(desks[0]) == {"id", "kind", "name", "department", "ring_s", "acceptance"}

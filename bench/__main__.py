@@ -9,6 +9,7 @@ PARTS = (
     ["bench.ami_throughput", "--rounds", "3"],
     ["bench.transfer_key", "100"],
     ["bench.return_gap", "20"],
+    ["bench.three_way"],
     ["bench.load_legs", "500", "20"],
     ["bench.legs_build"],
 )

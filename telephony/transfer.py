@@ -41,6 +41,7 @@ _BACK = "citizen and agent talk again at once, nothing rings; is the agent gone:
 _PHONE = "the agent's phone rings for the citizen, then the queue"
 _FREE = "the desk is let go, the agent is free"
 _ON = "the desk rings on; the citizen waits"
+_SECOND = "the second line ends, the agent has the citizen on the first"
 _NOTHING = "nothing: whoever pressed is told which one runs"
 _MOVES, _STAYS = "the case is the desk's", "the case stays where it was"
 
@@ -56,6 +57,18 @@ _ROWS = (
     (_RINGS,      "offered",  "must confirm",   "answered", _ON,      "ANSWERED"),
     (_KEYS,       "answered", "confirm",        "accepted", _TALK,    "ACCEPTED"),
     ("three-way", "answered", "confirm",        "accepted", _THREE,   "ACCEPTED"),
+    ("attended",  "offered",  "answer",         "answered", _ASK,     "ANSWERED"),
+    ("attended",  "offered",  "joined by phone", "offered", _ON,      None),
+    ("attended",  "answered", "joined by phone", "accepted", _TALK,   "ACCEPTED"),
+    ("attended",  "offered",  "decline",        "ended",    _SECOND,  "ENDED"),
+    ("attended",  "answered", "decline",        "ended",    _SECOND,  "ENDED"),
+    ("attended",  "offered",  "no answer",      "ended",    _SECOND,  "ENDED"),
+    ("attended",  "offered",  "line hung up",   "ended",    _SECOND,  "ENDED"),
+    ("attended",  "answered", "line hung up",   "ended",    _SECOND,  "ENDED"),
+    ("attended",  "offered",  "caller hangs up", "ended",   _FREE,    "ENDED"),
+    ("attended",  "answered", "caller hangs up", "ended",   _FREE,    "ENDED"),
+    ("attended",  "offered",  "press",          "offered",  _NOTHING, None),
+    ("attended",  "answered", "press",          "answered", _NOTHING, None),
     (_ALL,        "offered",  "busy",           "ended",    _BACK,    "ENDED"),
     (_ALL,        "offered",  "unreachable",    "ended",    _BACK,    "ENDED"),
     (_ALL,        "offered",  "no answer",      "ended",    _BACK,    "ENDED"),

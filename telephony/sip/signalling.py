@@ -129,6 +129,8 @@ class CallSignalling(VoIPCall):
             if self._cancel is not None:
                 self._send_cancel()
             self._learn_identity(response)
+            # The early dialog's: a transfer may name this call while it still rings.
+            self.dialog.remote_tag = response.address("To").tag or self.dialog.remote_tag
             if response.sdp is not None:
                 self._apply(response.sdp)
             if response.code == 180:

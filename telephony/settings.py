@@ -170,6 +170,7 @@ class Token(Section):
     role: Role
     token: SecretStr = Field(min_length=16)
     agent: Extension | None = Field(None, description="the agent whose calls this token may move")
+    may_monitor: bool = Field(False, description="a supervisor's token: may listen to calls")
 
     @model_validator(mode="after")
     def _agents_are_somebody(self) -> Self:
@@ -241,6 +242,7 @@ class Settings(BaseSettings):
         no_doubles("desks", desks)
         no_doubles("keys", [key.code for key in self.keys])
         no_doubles("pause_reasons", [reason.code for reason in self.pause_reasons])
+        no_doubles("codes on the phone", self._codes())
         no_doubles("tokens", [token.token.get_secret_value() for token in self.tokens], hide=True)
         agents = [agent.id for agent in self.agents]
         no_doubles("agents", agents)
@@ -264,6 +266,13 @@ class Settings(BaseSettings):
         outside_agrees(self.outside, [*desks, *agents, *groups])
         partners_agree(self.partners, desks)
         return self
+
+    def _codes(self) -> list[str]:
+        """All that is dialled by itself or begins a longer code."""
+        single = [self.sign_in_code, self.sign_out_code, self.resume_code, self.pickup_code]
+        before = [self.callback.code, self.monitor_code, self.parking.fetch_code]
+        pauses = [self.pause_code + reason.code for reason in self.pause_reasons]
+        return [*single, *before, *pauses]
 
     @classmethod
     def settings_customise_sources(

@@ -235,6 +235,15 @@ class SimulatedPbx:
         writer.write(_render({"Event": "DBGetResponse", "Val": value, **ids}))
         writer.write(_render({"Event": "DBGetComplete", "EventList": "Complete", **ids}))
 
+    def _do_dbgettree(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
+        ids = {"ActionID": packet["ActionID"]}
+        self._reply(writer, packet, "Success", EventList="start")
+        for (family, key), value in self.astdb.items():
+            if family == packet["Family"]:
+                found = {"Key": f"/{family}/{key}", "Val": value}
+                writer.write(_render({"Event": "DBGetTreeResponse", **found, **ids}))
+        writer.write(_render({"Event": "DBGetTreeComplete", "EventList": "Complete", **ids}))
+
     def _do_dbput(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
         self.astdb[packet["Family"], packet["Key"]] = packet["Val"]
         self._reply(writer, packet, "Success")

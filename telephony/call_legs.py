@@ -19,15 +19,15 @@ with ``started_at`` unknown, ``open`` while it lasts and ``cut_off`` when it end
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import islice
 from operator import itemgetter
 
 from telephony.cel import CelRow, Fact, read_fact
-from telephony.legs.channels import bridge_id
+from telephony.legs.channels import Call, bridge_id
 from telephony.legs.model import Directory, Leg
-from telephony.legs.rules import CASE, legs_of_call
+from telephony.legs.rules import is_case, legs_of_call
 
 __all__ = ["Directory", "GatheredCall", "Leg", "LegBuilder", "build_legs"]
 
@@ -35,31 +35,52 @@ GRACE_S = 60
 """A row may come this long after later ones."""
 LOST_GRACE_S = 4 * 3600
 """A call that a restart seems to have cut off is kept in mind for so long."""
+SILENT_S = 24 * 3600
+"""A call without a row for so long, while others have some, has lost its end: it is cut off."""
+JUMP_US = 3600 * 1_000_000
+"""The time goes on by more than this only when two rows say so: one row may be wrong."""
 
-by_time = itemgetter(0)
+CHUNK = 1024
+"""Rows that are taken before calls that are over are looked for."""
+
+_by_time = itemgetter(0)
 
 
 class GatheredCall:
-    """All rows of one call so far."""
+    """All rows of one call so far, read as they come."""
 
-    __slots__ = ("closed", "keys", "last_at", "lost", "open", "rows")
+    __slots__ = (
+        *("awaited", "changed", "closed", "is_odd", "keys", "last_at", "lost", "mixed"),
+        *("open", "rows"),
+    )
 
     def __init__(self) -> None:
         self.rows: list[CelRow] = []
+        self.mixed = False  # the rows are to be put in order, and some may be there twice
         self.keys: list[str] = []
         self.open: set[str] = set()  # channels that have not ended
         self.closed: set[str] = set()
-        self.lost: set[str] = set()  # channels that a restart cut off
+        self.lost: set[str] = set()  # channels that were cut off
+        self.awaited: set[str] = set()  # linkedids: channels without a row so far
+        self.is_odd = False  # some are lost or awaited
         self.last_at = 0
+        self.changed = False
 
     @property
     def is_over(self) -> bool:
         return self.open <= self.lost
 
+    def lose(self, channels: Set[str]) -> None:
+        """These channels were cut off: no row of theirs will come."""
+        self.lost |= channels
+        self.is_odd = True
+
     def legs(self, pbx: str, directory: Directory) -> tuple[list[Leg], list[Fact]]:
         """The legs of the call as its rows stand, and what our dialplan noted."""
-        rows = dict.fromkeys(sorted(self.rows, key=by_time))
-        return legs_of_call(rows, pbx, directory, frozenset(self.lost))
+        if self.mixed:
+            # Rows of the same time stand in the order of their coming.
+            self.rows = list(dict.fromkeys(sorted(self.rows, key=_by_time)))
+        return legs_of_call(Call(self.rows), pbx, directory, self.lost)
 
 
 @dataclass(slots=True)
@@ -74,10 +95,14 @@ class Run:
 
     def take(self, epoch: int, counter: int) -> None:
         """Another channel of this run."""
-        self.first_epoch = min(self.first_epoch, epoch)
-        self.first_counter = min(self.first_counter, counter)
-        self.last_epoch = max(self.last_epoch, epoch)
-        self.last_counter = max(self.last_counter, counter)
+        if epoch > self.last_epoch:
+            self.last_epoch = epoch
+        elif epoch < self.first_epoch:
+            self.first_epoch = epoch
+        if counter > self.last_counter:
+            self.last_counter = counter
+        elif counter < self.first_counter:
+            self.first_counter = counter
 
 
 class LegBuilder:
@@ -89,54 +114,97 @@ class LegBuilder:
 
     def __init__(self) -> None:
         self.now = 0  # the latest time seen in the rows
+        self._ahead = 0  # a time far ahead that only one row has told so far
+        self._looked_at = 0  # when calls without an end were last looked for
         self._index: dict[str, GatheredCall] = {}
-        self._changed: dict[GatheredCall, None] = {}
+        self._changed: list[GatheredCall] = []
         self._over: deque[tuple[int, GatheredCall]] = deque()
         self._runs: dict[str, Run] = {}  # PBX -> its run since the last restart
         self._shared: set[str] = set()  # uniqueids of two PBXs without a system name
+        self._by_name = False  # the rows name a bridge by its channels
 
     def __contains__(self, key: str) -> bool:
         return key in self._index
 
     def feed(self, row: CelRow) -> None:
         """Take one row."""
-        at, event, _, uniqueid, linkedid, _, _, _, _, _, account, _, _, _ = row
-        index = self._index
-        call = index.get(uniqueid)
-        if call is None:
-            call = index.get(linkedid)
+        self.feed_all((row,))
+
+    def feed_all(self, rows: Iterable[CelRow]) -> None:
+        """Take rows."""
+        find, ties, changed = self._index.get, _TIES.get, self._changed
+        for row in rows:
+            at, uniqueid = row[0], row[3]
+            call = find(uniqueid)
             if call is None:
-                call = GatheredCall()
-            self._join(call, uniqueid)
-        if uniqueid not in call.open:
-            if uniqueid not in call.closed:
-                call.open.add(uniqueid)
-        elif call.lost and uniqueid in call.lost:
-            self._not_lost(row)
-        call.rows.append(row)
-        if at > call.last_at:
-            call.last_at = at
-            if at > self.now:
-                self.now = at
+                call = self._begin(row)
+            held = call.rows
+            if at > call.last_at:
+                call.last_at = at
+                if at > self.now:
+                    if at - self.now < JUMP_US or self._jumps(at):
+                        self.now = at
+                    else:
+                        call.mixed, call.last_at = True, self.now
+            elif at < call.last_at:
+                call.mixed = True
+            elif _is_known(row, held):
+                continue
+            held.append(row)
+            if call.is_odd:
+                self._look_closer(call, row)
+            tie = ties(row[1])
+            if tie is not None:
+                linkedid, account = row[4], row[10]
+                if linkedid != uniqueid and find(linkedid) is not call:
+                    call = self._join_linkedid(call, linkedid)
+                if account and find(account) is not call and is_case(account):
+                    call = self._join(call, account)
+                call = tie(self, call, row)
+            if not call.changed:
+                call.changed = True
+                changed.append(call)
+
+    def _begin(self, row: CelRow) -> GatheredCall:
+        """The call of a channel that is new."""
+        uniqueid, linkedid = row.uniqueid, row.linkedid
+        call = self._index.get(linkedid)
+        if call is None:
+            call = GatheredCall()
+        call.open.add(uniqueid)
+        self._index[uniqueid] = call
+        call.keys.append(uniqueid)
         # LINKEDID_END names the linkedid that the channel has left.
-        if linkedid != uniqueid and index.get(linkedid) is not call and event != "LINKEDID_END":
-            call = self._join(call, linkedid)
-        if account and index.get(account) is not call and _is_case(account):
-            call = self._join(call, account)
-        tie = _TIES.get(event)
-        if tie is not None:
-            call = tie(self, call, row)
-        self._changed[call] = None
+        if linkedid == uniqueid or row.event == "LINKEDID_END":
+            return call
+        return self._join_linkedid(call, linkedid)
+
+    def _look_closer(self, call: GatheredCall, row: CelRow) -> None:
+        if row.uniqueid in call.awaited:
+            call.awaited.remove(row.uniqueid)
+            call.open.add(row.uniqueid)
+        elif row.uniqueid in call.lost:
+            self._not_lost(row)
+
+    def _jumps(self, at: int) -> bool:
+        """Whether the time goes on so far; False when no other row has said so."""
+        told, self._ahead = self._ahead, at
+        if self.now and (not told or at < told - GRACE_S * 1_000_000):
+            return False
+        self._ahead = 0
+        return True
 
     def changed(self) -> list[GatheredCall]:
         """Calls that got rows since the last time, or were found cut off."""
+        self._look_for_silent()
         calls = [call for call in self._changed if call.keys]
-        self._changed.clear()
+        self._settle()
         return calls
 
     def finished(self) -> Iterator[GatheredCall]:
         """Calls that are over, and let go of: no row can come for them within the grace."""
-        self._changed.clear()
+        self._look_for_silent()
+        self._settle()
         over = self._over
         while over and over[0][0] + GRACE_S * 1_000_000 < self.now:
             _, call = over.popleft()
@@ -151,10 +219,32 @@ class LegBuilder:
 
     def rest(self) -> Iterator[GatheredCall]:
         """All calls that are left, at the end of the rows."""
-        self._changed.clear()
+        self._look_for_silent()
+        self._settle()
         for call in list(dict.fromkeys(self._index.values())):
             self._forget(call)
             yield call
+
+    def _settle(self) -> None:
+        for call in self._changed:
+            call.changed = False
+        self._changed.clear()
+
+    def _touch(self, call: GatheredCall) -> None:
+        if not call.changed:
+            call.changed = True
+            self._changed.append(call)
+
+    def _look_for_silent(self) -> None:
+        """What has been silent for too long has lost its end."""
+        if self.now - self._looked_at < JUMP_US:
+            return
+        self._looked_at = self.now
+        for call in dict.fromkeys(self._index.values()):
+            if call.last_at + SILENT_S * 1_000_000 < self.now and not call.is_over:
+                call.lose(call.open)
+                self._touch(call)
+                self._over.append((call.last_at, call))
 
     @property
     def open_calls(self) -> int:
@@ -163,14 +253,20 @@ class LegBuilder:
 
     # --- ties between channels
 
+    def _join_linkedid(self, call: GatheredCall, linkedid: str) -> GatheredCall:
+        if linkedid not in self._index:
+            call.awaited.add(linkedid)
+            call.is_odd = True
+        return self._join(call, linkedid)
+
     def _join(self, call: GatheredCall, key: str) -> GatheredCall:
         """Tie a key to the call; two calls that share it become one."""
         other = self._index.get(key)
+        if other is call:
+            return call
         if other is None:
             self._index[key] = call
             call.keys.append(key)
-            return call
-        if other is call:
             return call
         if len(other.rows) > len(call.rows):
             call, other = other, call
@@ -178,12 +274,14 @@ class LegBuilder:
             self._index[moved] = call
         call.keys += other.keys
         call.rows += other.rows
+        call.mixed = True
         call.open |= other.open
         call.closed |= other.closed
         call.lost |= other.lost
+        call.awaited |= other.awaited
+        call.is_odd |= other.is_odd
         call.last_at = max(call.last_at, other.last_at)
         other.keys = []
-        self._changed.pop(other, None)
         if call.is_over:
             self._over.append((call.last_at, call))
         return call
@@ -198,12 +296,18 @@ class LegBuilder:
         name = row.channel
         if name.endswith((";1", ";2")):
             call = self._join(call, f"pair {name[:-2]} of {row.linkedid}")
-        # Only for flavours of CEL that name a bridge by its channels.
+        return self._join_name(call, name) if self._by_name else call
+
+    def _join_name(self, call: GatheredCall, name: str) -> GatheredCall:
+        """Names serve again and again: the channel that was made last has it."""
         named = f"name {name}"
-        if named in self._index:
-            self._index[named].keys.remove(named)
-            del self._index[named]
+        before = self._index.pop(named, None)
+        if before is not None:
+            before.keys.remove(named)
         return self._join(call, named)
+
+    def _answer(self, call: GatheredCall, row: CelRow) -> GatheredCall:
+        return call  # its linkedid and account are all that matters
 
     def _end(self, call: GatheredCall, row: CelRow) -> GatheredCall:
         if row.uniqueid not in call.closed:
@@ -214,12 +318,21 @@ class LegBuilder:
         return call
 
     def _enter(self, call: GatheredCall, row: CelRow) -> GatheredCall:
-        if "holding_bridge" in row.extra:  # many calls wait in one of these, apart from each other
+        extra = row.extra
+        if "holding_bridge" in extra:  # many calls wait in one of these, apart from each other
             return call
-        bridge = bridge_id(row.extra)
-        if bridge:
-            return self._join(call, bridge)
-        for peer in row.peer.split(","):
+        bridge = bridge_id(extra)
+        return self._join(call, bridge) if bridge else self._enter_by_name(call, row.peer)
+
+    def _enter_by_name(self, call: GatheredCall, peers: str) -> GatheredCall:
+        """A flavour of CEL that names a bridge by the channels in it."""
+        if not self._by_name:
+            self._by_name = True
+            rows = [one for each in dict.fromkeys(self._index.values()) for one in each.rows]
+            for row in sorted(rows, key=_by_time):
+                if row.event == "CHAN_START":
+                    self._join_name(self._index[row.uniqueid], row.channel)
+        for peer in peers.split(","):
             if peer.strip() and f"name {peer.strip()}" in self._index:
                 call = self._join(call, f"name {peer.strip()}")
         return call
@@ -229,7 +342,7 @@ class LegBuilder:
             return call  # the account code is the case already
         fact = read_fact(row)
         case = fact.values.get("case", "") if fact is not None else ""
-        return self._join(call, case) if CASE.fullmatch(case) else call
+        return self._join(call, case) if is_case(case) else call
 
     # --- restarts
 
@@ -256,8 +369,8 @@ class LegBuilder:
         for call in dict.fromkeys(self._index.values()):
             gone = {one for one in call.open - call.lost if _made_by(one, system, epoch)}
             if gone:
-                call.lost |= gone
-                self._changed[call] = None
+                call.lose(gone)
+                self._touch(call)
                 if call.is_over:
                     self._over.append((call.last_at, call))
 
@@ -272,10 +385,11 @@ class LegBuilder:
             back = {one for one in call.lost if _parse_uniqueid(one)[0] == system}
             if back:
                 call.lost -= back
-                self._changed[call] = None
+                self._touch(call)
 
 
 _TIES = {
+    "ANSWER": LegBuilder._answer,
     "CHAN_START": LegBuilder._start,
     "CHAN_END": LegBuilder._end,
     "HANGUP": LegBuilder._end,
@@ -283,6 +397,17 @@ _TIES = {
     "BRIDGE_START": LegBuilder._enter,
     "USER_DEFINED": LegBuilder._fact,
 }
+
+
+def _is_known(row: CelRow, rows: list[CelRow]) -> bool:
+    """Whether the row is one of the last ones, which have the same time."""
+    at = row.at
+    for known in reversed(rows):
+        if known[0] != at:
+            return False
+        if known == row:
+            return True
+    return False
 
 
 def _parse_uniqueid(uniqueid: str) -> tuple[str, int, int]:
@@ -299,11 +424,6 @@ def _made_by(uniqueid: str, system: str, epoch: int) -> bool:
     return named == system and 0 < made <= epoch
 
 
-@lru_cache(maxsize=65536)
-def _is_case(account: str) -> bool:
-    return CASE.fullmatch(account) is not None
-
-
 def build_legs(
     rows: Iterable[CelRow], *, pbx: str = "", directory: Directory | None = None
 ) -> Iterator[Leg]:
@@ -313,11 +433,10 @@ def build_legs(
     """
     directory = directory or Directory()
     builder = LegBuilder()
-    feed = builder.feed
-    for count, row in enumerate(rows):
-        feed(row)
-        if count % 2048 == 0:
-            for call in builder.finished():
-                yield from call.legs(pbx, directory)[0]
+    source = iter(rows)
+    while chunk := tuple(islice(source, CHUNK)):
+        builder.feed_all(chunk)
+        for call in builder.finished():
+            yield from call.legs(pbx, directory)[0]
     for call in builder.rest():
         yield from call.legs(pbx, directory)[0]

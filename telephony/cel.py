@@ -235,15 +235,25 @@ def read_fact(row: CelRow) -> Fact | None:
     """What our dialplan noted in this row, or None when it is not one of our rows."""
     if not row.fact.startswith("HOTLINE_"):
         return None
-    loaded = load_extra(row.extra)
-    text = str(loaded.get("extra", "")) if loaded else row.extra
-    # parse_qsl costs many times as much, and most facts hold nothing that is encoded.
-    if "%" in text or "+" in text:
-        values = dict(parse_qsl(text, keep_blank_values=True))
-    else:
-        pairs = [pair.partition("=") for pair in text.split("&")]
-        values = {key: value for key, equals, value in pairs if equals}
-    return Fact(row.at, row.fact[8:], values, row.uniqueid)
+    return Fact(row.at, row.fact[8:], fact_values(row.extra), row.uniqueid)
+
+
+def fact_values(extra: str) -> dict[str, str]:
+    """The values of a fact: a query string, alone or in the JSON that Asterisk puts it in."""
+    if extra.startswith('{"extra":"') and extra.endswith('"}'):
+        text = extra[10:-2]
+        # As Asterisk writes it with nothing encoded: made JSON pairs, it is read twice as fast.
+        if '"' not in text and "%" not in text and "+" not in text:
+            pairs = text.replace("=", '":"').replace("&", '","')
+            try:
+                loaded: dict[str, str] = orjson.loads(f'{{"{pairs}"}}')
+            except orjson.JSONDecodeError:
+                pass  # a value with "=" in it, or none
+            else:
+                return loaded
+    outer = load_extra(extra)
+    text = str(outer.get("extra", "")) if outer else extra
+    return dict(parse_qsl(text, keep_blank_values=True))
 
 
 def load_extra(text: str) -> dict[str, Any]:

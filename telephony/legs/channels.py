@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +21,10 @@ MAILBOXES = frozenset(("VoiceMail", "Record"))
 TELLING = OUTGOING | LISTENING | MAILBOXES
 
 
+Move = tuple[int, str, str | None]
+"""A channel enters a bridge, or leaves the one it is in: time, uniqueid, bridge (None: leaves)."""
+
+
 class Channel:
     """All that the rows say about one channel."""
 
@@ -32,15 +36,15 @@ class Channel:
         "context",
         "dialled_exten",
         "ended",
-        "exten",
         "extens",
         "first_at",
         "first_linkedid",
-        "gone",
+        "holds",
         "is_local",
         "is_pseudo",
         "is_real",
         "is_stand_in",
+        "last_name",
         "linkedid",
         "name",
         "names",
@@ -51,47 +55,49 @@ class Channel:
         "uniqueid",
     )
 
-    def __init__(self, row: CelRow) -> None:
-        self.uniqueid = row.uniqueid
-        self.name = row.channel
-        technology = row.channel.partition("/")[0]
+    def __init__(self, at: int, name: str, uniqueid: str, linkedid: str, context: str) -> None:
+        technology = name.partition("/")[0]
+        self.uniqueid = uniqueid
+        self.name = self.last_name = name
         self.is_local = technology == "Local"
         self.is_pseudo = technology in PSEUDO
-        self.is_stand_in = technology in STAND_INS or row.channel.endswith("<ZOMBIE>")
+        self.is_stand_in = technology in STAND_INS or name.endswith("<ZOMBIE>")
         self.is_real = not (self.is_local or self.is_pseudo or self.is_stand_in)
-        self.names = [row.channel] if row.channel else []
-        self.linkedid = self.first_linkedid = row.linkedid
-        self.first_at = row.at
+        self.names = [name] if name else []
+        self.linkedid = self.first_linkedid = linkedid
+        self.first_at = at
         self.account = ""
         self.num = ""
-        self.exten = ""
-        self.extens: set[str] = set()  # where a Local channel was in the dialplan
-        self.context = row.context
-        self.apps: set[str] = set()  # those that tell what it is
+        self.extens: tuple[str, ...] = ()  # where a Local channel was in the dialplan
+        self.context = context
+        self.apps: tuple[str, ...] = ()  # those that tell what it is
         self.started: int | None = None
         self.answered: int | None = None
         self.ended: int | None = None
-        self.gone = False  # it ended, but no row says when
         self.cause: int | None = None
         self.source = ""
         self.outgoing = False  # the PBX called it
         self.dialled_exten = ""  # the extension whose Dial called it
+        self.holds: list[tuple[int, bool]] | None = None  # when its phone pressed hold or unhold
 
     @property
     def device(self) -> str:
         """The channel name without its serial: ``PJSIP/8001`` of ``PJSIP/8001-0000000a``."""
         return self.name.rpartition("-")[0] or self.name
 
+    def renamed(self, name: str) -> None:
+        """It took the place of another channel, or the other way round."""
+        self.last_name = name
+        if name and name not in self.names:
+            self.names.append(name)
 
-class Move:
-    """A channel enters a bridge, or leaves the one it is in (``bridge`` None)."""
-
-    __slots__ = ("at", "bridge", "uniqueid")
-
-    def __init__(self, at: int, uniqueid: str, bridge: str | None) -> None:
-        self.at = at
-        self.uniqueid = uniqueid
-        self.bridge = bridge
+    def runs(self, app: str, exten: str) -> None:
+        """An application that tells what the channel is."""
+        if app not in self.apps:
+            self.apps += (app,)
+        if app in OUTGOING:
+            self.outgoing = True
+            self.dialled_exten = exten or self.dialled_exten
 
 
 class Attended(NamedTuple):
@@ -104,86 +110,95 @@ class Attended(NamedTuple):
 
 
 class Call:
-    """The rows of one call, read: its channels, moves between bridges and facts."""
+    """The rows of one call, read in the order of time: its channels, moves and facts."""
 
     def __init__(self, rows: Iterable[CelRow]) -> None:
         self.channels: dict[str, Channel] = {}
         self.moves: list[Move] = []
         self.facts: list[Fact] = []
         self.attended: list[Attended] = []
+        self.ended_linkedids: set[str] = set()
         self.saw_bridges = False
         self._at: dict[str, str] = {}  # channel -> the bridge it is in
-        self._holding: set[str] = set()
-        self._ended_linkedids: dict[str, int] = {}
         self._read(rows)
-        for channel in self.channels.values():
-            ended = self._ended_linkedids.get(channel.linkedid)
-            channel.gone = channel.ended is None and ended is not None
 
     def _read(self, rows: Iterable[CelRow]) -> None:
-        """The hot loop of all leg building: a row is taken apart once."""
-        channels, handlers = self.channels, _HANDLERS
+        """The hot loop of all leg building: what comes with every call stands here in one piece."""
+        channels, within, moves = self.channels, self._at, self.moves
         for row in rows:
-            _, event, name, uniqueid, linkedid, _, exten, _, app, _, account, _, _, _ = row
+            at, event, name, uniqueid, linkedid, _, exten, _, app, _, account, _, _, extra = row
             channel = channels.get(uniqueid)
             if channel is None:
-                channel = channels[uniqueid] = Channel(row)
-            elif name not in channel.names and name:
-                channel.names.append(name)
-            if linkedid != channel.linkedid and event != "LINKEDID_END":
-                channel.linkedid = linkedid
+                channel = channels[uniqueid] = Channel(at, name, uniqueid, linkedid, row.context)
+            if name != channel.last_name:
+                channel.renamed(name)
             if account:
                 channel.account = account
-            if channel.is_local and exten:
-                channel.extens.add(exten)
             if app in TELLING:
-                channel.apps.add(app)
-                if app in OUTGOING:
-                    channel.outgoing = True
-                    channel.dialled_exten = exten or channel.dialled_exten
-            handler = handlers.get(event)
-            if handler is not None:
-                handler(self, channel, row)
+                channel.runs(app, exten)
+            if channel.is_local and exten and exten not in channel.extens:
+                channel.extens += (exten,)
+            if event == "LINKEDID_END":  # it names the linkedid that the channel has left
+                self.ended_linkedids.add(linkedid)
+                continue
+            channel.linkedid = linkedid
+            if event == "BRIDGE_ENTER":
+                self.saw_bridges = True
+                if channel.ended is None:
+                    # People in a holding bridge (parking, waiting) do not hear each other.
+                    bridge = None
+                    if "holding_bridge" not in extra:
+                        bridge = bridge_id(extra) or self._bridge_of_peers(row)
+                    if within.get(uniqueid) != bridge:
+                        self._move(at, uniqueid, bridge)
+            elif event == "BRIDGE_EXIT":
+                bridge = within.get(uniqueid)
+                # In another one already? Then the rows came in the wrong order.
+                if bridge is not None and (bridge_id(extra) or bridge) == bridge:
+                    moves.append((at, uniqueid, None))
+                    del within[uniqueid]
+            elif event == "CHAN_END":
+                channel.ended = at
+                if uniqueid in within:
+                    moves.append((at, uniqueid, None))
+                    del within[uniqueid]
+            elif event == "HANGUP":
+                self._hangup(channel, at, extra)
+            elif event == "ANSWER":
+                if channel.answered is None:
+                    channel.answered = at
+            elif event == "CHAN_START":
+                if channel.started is None:
+                    self._start(channel, row)
+            elif event in _HANDLERS:
+                _HANDLERS[event](self, channel, row)
 
     def _start(self, channel: Channel, row: CelRow) -> None:
-        if channel.started is None:
-            channel.started = row.at
-            channel.num = channel.num or row.num
-            channel.exten, channel.context = row.exten, row.context
-            channel.first_linkedid = row.linkedid
-            channel.outgoing |= row.linkedid != row.uniqueid
+        channel.started = row.at
+        channel.num = channel.num or row.num
+        channel.context = row.context
+        channel.first_linkedid = row.linkedid
+        channel.outgoing |= row.linkedid != channel.uniqueid
 
-    def _answer(self, channel: Channel, row: CelRow) -> None:
-        if channel.answered is None:
-            channel.answered = row.at
-
-    def _hangup(self, channel: Channel, row: CelRow) -> None:
-        extra = load_extra(row.extra)
+    def _hangup(self, channel: Channel, at: int, text: str) -> None:
+        extra = load_extra(text)
         cause = extra.get("hangupcause")
         # Asterisk writes 0 where it was told no cause.
         channel.cause = cause if isinstance(cause, int) and 0 < cause < 1000 else None
         channel.source = str(extra.get("hangupsource") or "")
         if channel.ended is None:
-            channel.ended = row.at
+            channel.ended = at
 
-    def _end(self, channel: Channel, row: CelRow) -> None:
-        channel.ended = row.at
-        self._leave(channel, row)
-
-    def _enter(self, channel: Channel, row: CelRow) -> None:
+    def _old_bridge_start(self, channel: Channel, row: CelRow) -> None:
+        """Asterisk 11 and older: one row begins the bridge for both channels."""
         self.saw_bridges = True
-        if channel.ended is not None:
-            return
-        # People in a holding bridge (parking, waiting) do not hear each other.
-        bridge = None if "holding_bridge" in row.extra else self._bridge_of(row)
-        if self._at.get(row.uniqueid) != bridge:
-            self._move(row.at, row.uniqueid, bridge)
+        if channel.ended is None:
+            bridge = bridge_id(row.extra) or self._bridge_of_peers(row)
+            if self._at.get(channel.uniqueid) != bridge:
+                self._move(row.at, channel.uniqueid, bridge)
 
-    def _bridge_of(self, row: CelRow) -> str:
-        """The bridge's id, or where the flavour has none, the bridge of the peers."""
-        named = bridge_id(row.extra)
-        if named:
-            return named
+    def _bridge_of_peers(self, row: CelRow) -> str:
+        """Where the flavour of CEL has no bridge ids: the bridge that the peers are in."""
         names = {peer.strip() for peer in row.peer.split(",")}
         peers = [other for other in self.channels.values() if not names.isdisjoint(other.names)]
         for other in peers:
@@ -195,16 +210,6 @@ class Call:
                 self._move(row.at, other.uniqueid, bridge)
         return bridge
 
-    def _exit(self, channel: Channel, row: CelRow) -> None:
-        left = bridge_id(row.extra)
-        if left and self._at.get(row.uniqueid, left) != left:
-            return  # it is in another bridge already: the rows came in the wrong order
-        self._leave(channel, row)
-
-    def _leave(self, channel: Channel, row: CelRow) -> None:
-        if channel.uniqueid in self._at:
-            self._move(row.at, channel.uniqueid, None)
-
     def _old_bridge_end(self, channel: Channel, row: CelRow) -> None:
         """Asterisk 11 and older: one row ends the bridge for both channels."""
         bridge = self._at.get(channel.uniqueid)
@@ -212,7 +217,7 @@ class Call:
             self._move(row.at, uniqueid, None)
 
     def _move(self, at: int, uniqueid: str, bridge: str | None) -> None:
-        self.moves.append(Move(at, uniqueid, bridge))
+        self.moves.append((at, uniqueid, bridge))
         if bridge is None:
             self._at.pop(uniqueid, None)
         else:
@@ -220,8 +225,15 @@ class Call:
 
     def _fact(self, channel: Channel, row: CelRow) -> None:
         fact = read_fact(row)
-        if fact is not None:
-            self.facts.append(fact)
+        if fact is None:
+            return
+        self.facts.append(fact)
+        if fact.kind in ("HOLD", "UNHOLD"):
+            # Noted on the channel whose phone it is, or on another one that names it.
+            named = fact.values.get("leg")
+            holder = self.channels.get(named) if named else channel
+            if holder is not None:
+                holder.holds = [*(holder.holds or ()), (fact.at, fact.kind == "HOLD")]
 
     def _attended_transfer(self, channel: Channel, row: CelRow) -> None:
         extra = load_extra(row.extra)
@@ -229,21 +241,11 @@ class Call:
         target = str(extra.get("transfer_target_channel_uniqueid") or "")
         self.attended.append(Attended(row.at, row.uniqueid, citizen, target))
 
-    def _linkedid_end(self, channel: Channel, row: CelRow) -> None:
-        self._ended_linkedids[row.linkedid] = row.at
 
-
-_HANDLERS = {
-    "CHAN_START": Call._start,
-    "ANSWER": Call._answer,
-    "HANGUP": Call._hangup,
-    "CHAN_END": Call._end,
-    "BRIDGE_ENTER": Call._enter,
-    "BRIDGE_EXIT": Call._exit,
-    "BRIDGE_START": Call._enter,
+_HANDLERS: dict[str, Callable[[Call, Channel, CelRow], None]] = {
+    "BRIDGE_START": Call._old_bridge_start,
     "BRIDGE_END": Call._old_bridge_end,
     "USER_DEFINED": Call._fact,
-    "LINKEDID_END": Call._linkedid_end,
     "ATTENDEDTRANSFER": Call._attended_transfer,
 }
 

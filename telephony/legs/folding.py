@@ -29,12 +29,12 @@ class Folding:
         self.leg_of: dict[str, str] = {}
         self.speaks: dict[str, str] = {}  # channel that is a person's -> leg
         self._call = call
-        channels = sorted(call.channels.values(), key=lambda one: (one.first_at, one.uniqueid))
-        for channel in channels:
+        for uniqueid, channel in call.channels.items():
             if channel.is_real:
-                self.leg_of[channel.uniqueid] = self.speaks[channel.uniqueid] = channel.uniqueid
-        if len(self.leg_of) == len(channels):
+                self.leg_of[uniqueid] = self.speaks[uniqueid] = uniqueid
+        if len(self.leg_of) == len(call.channels):
             return
+        channels = sorted(call.channels.values(), key=lambda one: (one.first_at, one.uniqueid))
         self._reals = [channel for channel in channels if channel.is_real]
         rest = [channel for channel in channels if not channel.is_real]
         if not self._reals:
@@ -105,7 +105,7 @@ class Folding:
 
     def _met(self, channel: Channel) -> list[Channel]:
         """Who was in a bridge with it, in the order of their coming."""
-        bridges = [move.bridge for move in self._call.moves if move.uniqueid == channel.uniqueid]
+        bridges = [bridge for _, one, bridge in self._call.moves if one == channel.uniqueid]
         found: dict[str, None] = {}
         for bridge in bridges:
             if bridge is not None:
@@ -116,7 +116,7 @@ class Folding:
 
 def _members(moves: Iterable[Move]) -> dict[str, list[str]]:
     members: dict[str, list[str]] = {}
-    for move in moves:
-        if move.bridge is not None:
-            members.setdefault(move.bridge, []).append(move.uniqueid)
+    for _, uniqueid, bridge in moves:
+        if bridge is not None:
+            members.setdefault(bridge, []).append(uniqueid)
     return members

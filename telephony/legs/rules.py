@@ -18,6 +18,7 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 
 from telephony.cel import Fact
 from telephony.legs.channels import LISTENING, MAILBOXES, Call, Channel
@@ -67,6 +68,9 @@ def legs_of_call(
     return assembly.legs(), assembly.facts
 
 
+_in_order = attrgetter("first_at", "uniqueid")
+
+
 class _Assembly:
     def __init__(self, call: Call, pbx: str, directory: Directory, lost: Set[str]) -> None:
         self.call = call
@@ -89,12 +93,13 @@ class _Assembly:
         self._cases()
         if self.call.attended:
             self.facts = [*self.facts, *self._attended()]
-        self._roles()
-        ordered = sorted(self.result.values(), key=lambda leg: (leg.first_at, leg.uniqueid))
+        ordered = sorted(self.result.values(), key=_in_order)
+        self._roles(ordered)
         for leg in ordered:
-            self._talk(leg)
-            self._hung_up_by(leg)
-            self._own_cause(leg)
+            if leg.ended is not None:
+                self._talk(leg)
+                if self.lasts[leg.uniqueid].source:
+                    self._hung_up_by(leg)
         self._callers(ordered)
         hold_seconds(self.call, self.folding, self.result)
         return ordered
@@ -154,8 +159,6 @@ class _Assembly:
 
     def _talk(self, leg: Leg) -> None:
         """Seconds in bridges with other people; None where the record does not show it."""
-        if leg.ended is None:
-            return
         if not leg.segments and leg.answered is not None and not self.call.saw_bridges:
             others = [one for one in self.result.values() if one is not leg and one.answered]
             if others:  # two were answered and no row says whether they talked
@@ -168,12 +171,12 @@ class _Assembly:
         leg.talk_s = seconds(total)
 
     def _hung_up_by(self, leg: Leg) -> None:
-        last = self.lasts.get(leg.uniqueid)
-        if last is None or not last.source:
-            return
+        source = self.lasts[leg.uniqueid].source
         for channel in self.call.channels.values():
-            if last.source in channel.names:
+            if source in channel.names:
                 leg.hung_up_by = self.folding.leg_of[channel.uniqueid]
+                if leg.segments and leg.cause != NORMAL_CLEARING:
+                    self._own_cause(leg)
                 return
 
     def _own_cause(self, leg: Leg) -> None:
@@ -181,8 +184,6 @@ class _Assembly:
 
         When one of the people in the call hangs up after that, it is a normal end.
         """
-        if leg.hung_up_by is None or not leg.segments or leg.cause == NORMAL_CLEARING:
-            return
         tried = {
             fact.values.get("cause"): fact.at
             for fact in self.facts
@@ -224,9 +225,7 @@ class _Assembly:
     def _attended(self) -> list[Fact]:
         """A phone's own attended transfer never meets our dialplan: its facts are made here."""
         facts = []
-        began = {
-            self.folding.leg_of[fact.uniqueid] for fact in self.facts if fact.kind == "CASE"
-        }
+        began = {self.folding.leg_of[fact.uniqueid] for fact in self.facts if fact.kind == "CASE"}
         for number, one in enumerate(self.call.attended, 1):
             by, citizen, target = (
                 self.result.get(self.folding.leg_of.get(uniqueid, ""))
@@ -251,14 +250,14 @@ class _Assembly:
                 facts.append(Fact(target.ended, "ENDED", values | ended, one.by))
         return facts
 
-    def _roles(self) -> None:
+    def _roles(self, ordered: list[Leg]) -> None:
         offers = _offers(self.facts)
         self._noted_roles()
         for key, leg in self.result.items():
             if leg.role is None:
                 self._role(leg, self.heads[key], offers)
         if not self.directory.devices and not any(one.kind == "TAKEN" for one in self.facts):
-            self._roles_by_shape()
+            self._roles_by_shape(ordered)
         parties = self.directory.parties
         for key, leg in self.result.items():
             if leg.role is None and self.heads[key].outgoing and self._from_queue(leg):
@@ -295,8 +294,9 @@ class _Assembly:
                     leg.handover = fact.values.get("id") or None
 
     def _role(self, leg: Leg, head: Channel, offers: list[Offer]) -> None:
-        known = self.directory.devices.get(head.device) if head.is_real else None
-        offer = _offer_for(leg, offers) if head.outgoing and head.is_real else None
+        devices = self.directory.devices
+        known = devices.get(head.device) if devices and head.is_real else None
+        offer = _offer_for(leg, offers) if offers and head.outgoing and head.is_real else None
         if offer is not None and (known is None or known.id == offer.desk):
             leg.role, leg.party, leg.handover = "target", offer.desk, offer.id
         elif head.apps and not LISTENING.isdisjoint(head.apps):
@@ -310,8 +310,7 @@ class _Assembly:
         ):
             leg.role = "mailbox"
 
-    def _roles_by_shape(self) -> None:
-        ordered = sorted(self.result.values(), key=lambda leg: (leg.first_at, leg.uniqueid))
+    def _roles_by_shape(self, ordered: list[Leg]) -> None:
         for citizen in ordered:
             head = self.heads[citizen.uniqueid]
             began = head.first_linkedid == head.uniqueid and head.started is not None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Mapping
 
 from telephony.legs.channels import Call, Move
 from telephony.legs.folding import Folding
@@ -13,102 +11,163 @@ from telephony.legs.model import Segment
 SAME_TALK_US = 20_000
 """Nobody hears a change of bridge that is shorter: the same people talk on."""
 
-Talk = tuple[tuple[str, ...], int]
-
 
 def segments_of(call: Call, folding: Folding) -> dict[str, list[Segment]]:
     """The segments of every leg that talked with another one."""
-    rooms = _Rooms(call, folding)
-    talking: dict[str, Talk] = {}
-    segments: dict[str, list[Segment]] = {}
-    for at, moves in groupby(call.moves, attrgetter("at")):
-        touched: set[str] = set()
-        for move in moves:
-            touched |= rooms.move(move)
-        for leg in touched:
-            others = rooms.heard_by(leg)
-            before, start = talking.get(leg, ((), at))
-            if others == before:
-                continue
+    pairs = _local_pairs(call)
+    if not pairs and len(folding.speaks) == len(folding.leg_of):
+        return _plain_segments(call.moves, folding.speaks)
+    rooms = _Rooms(folding.speaks, pairs)
+    book = _Book()
+    for at, uniqueid, bridge in call.moves:
+        for leg in rooms.move(uniqueid, bridge):
+            book.note(at, leg, rooms.heard_by(leg))
+    return book.segments()
+
+
+class _Book:
+    """Whom each leg hears, as it changes."""
+
+    def __init__(self) -> None:
+        self._now: dict[str, tuple[tuple[str, ...], int]] = {}  # leg -> whom it hears, since when
+        self._segments: dict[str, list[Segment]] = {}
+
+    def note(self, at: int, leg: str, others: tuple[str, ...]) -> None:
+        """From now on the leg hears these."""
+        now = self._now.get(leg)
+        if now is None:
+            if others:
+                self._now[leg] = (others, at)
+            return
+        before, start = now
+        if before != others:
             if before and at > start:
-                _add(segments.setdefault(leg, []), before, start, at)
-            talking[leg] = (others, at)
-    for leg, (others, start) in talking.items():
-        if others:
-            _add(segments.setdefault(leg, []), others, start, None)
-    return segments
+                self._add(leg, before, start, at)
+            self._now[leg] = (others, at)
+
+    def segments(self) -> dict[str, list[Segment]]:
+        """All segments; who still hears somebody has one without an end."""
+        for leg, (others, start) in self._now.items():
+            if others:
+                self._add(leg, others, start, None)
+        return self._segments
+
+    def _add(self, leg: str, others: tuple[str, ...], start: int, end: int | None) -> None:
+        segments = self._segments.get(leg)
+        if segments is None:
+            self._segments[leg] = [Segment(others, start, end)]
+            return
+        last = segments[-1]
+        if last.others == others and start - (last.end or 0) <= SAME_TALK_US:
+            last.end = end
+        else:
+            segments.append(Segment(others, start, end))
 
 
-def _add(segments: list[Segment], others: tuple[str, ...], start: int, end: int | None) -> None:
-    last = segments[-1] if segments else None
-    if last is not None and last.others == others and start - (last.end or 0) <= SAME_TALK_US:
-        last.end = end
+def _plain_segments(moves: Iterable[Move], leg_of: Mapping[str, str]) -> dict[str, list[Segment]]:
+    """For most calls: every channel is somebody's, who is in one bridge at a time or in none."""
+    note = (book := _Book()).note
+    where: dict[str, list[str]] = {}  # leg -> the room it is in
+    rooms: dict[str, list[str]] = {}  # bridge -> legs in there
+    for at, leg, bridge in moves:
+        left = where.pop(leg, None)
+        if left is not None:
+            left.remove(leg)
+            _note_room(note, at, left)
+        if bridge is None:
+            note(at, leg, ())
+        else:
+            room = where[leg] = rooms.setdefault(bridge, [])
+            room.append(leg)
+            _note_room(note, at, room)
+    return book.segments()
+
+
+def _note_room(note: Callable[[int, str, tuple[str, ...]], None], at: int, room: list[str]) -> None:
+    if len(room) == 2:
+        one, other = room
+        note(at, one, (other,))
+        note(at, other, (one,))
     else:
-        segments.append(Segment(others, start, end))
+        for leg in room:
+            note(at, leg, tuple(sorted(other for other in room if other != leg)))
 
 
 class _Rooms:
     """Who hears whom at a moment. A Local channel joins the bridges that its halves are in."""
 
-    def __init__(self, call: Call, folding: Folding) -> None:
-        self._leg_of = folding.speaks
-        self._rooms: dict[str, dict[str, int]] = {}  # bridge -> leg -> its channels in there
+    def __init__(self, speaks: Mapping[str, str], pairs: list[tuple[str, str]]) -> None:
+        self._leg_of = speaks
+        self._rooms: dict[str, list[str]] = {}  # bridge -> legs, once for each channel in there
         self._where: dict[str, str] = {}  # channel -> bridge
-        self._bridges: dict[str, dict[str, int]] = {}  # leg -> bridge -> its channels in there
-        self._pairs = _local_pairs(call)
+        self._bridges: dict[str, list[str]] = {}  # leg -> bridges, once for each channel in there
+        self._pairs = pairs
+        self._halves = {half for pair in pairs for half in pair}
+        self._links: list[tuple[str, str]] = []  # bridges that are joined by a Local channel now
 
-    def move(self, move: Move) -> set[str]:
+    def move(self, uniqueid: str, bridge: str | None) -> list[str]:
         """Carry out a move; returns the legs that may hear others now."""
-        leg = self._leg_of.get(move.uniqueid)
-        touched: set[str] = set() if leg is None else {leg}
-        for bridge, step in ((self._where.pop(move.uniqueid, None), -1), (move.bridge, 1)):
-            if bridge is None:
-                continue
-            room = self._rooms.setdefault(bridge, {})
+        leg = self._leg_of.get(uniqueid)
+        touched = [] if leg is None else [leg]
+        left = self._where.pop(uniqueid, None)
+        if left is not None:
+            room = self._rooms[left]
             if leg is not None:
-                _count(room, leg, step)
-                _count(self._bridges.setdefault(leg, {}), bridge, step)
-            touched.update(room)
-        if move.bridge is not None:
-            self._where[move.uniqueid] = move.bridge
-        return set(self._bridges) if self._pairs else touched
+                room.remove(leg)
+                self._bridges[leg].remove(left)
+            touched += room
+        if bridge is not None:
+            self._where[uniqueid] = bridge
+            room = self._rooms.setdefault(bridge, [])
+            touched += room
+            if leg is not None:
+                room.append(leg)
+                self._bridges.setdefault(leg, []).append(bridge)
+        if uniqueid in self._halves:
+            where = self._where
+            joined = bool(self._links)
+            self._links = [
+                (where[first], where[second])
+                for first, second in self._pairs
+                if first in where and second in where
+            ]
+            if not joined and not self._links:
+                return touched
+        return list(self._bridges) if self._links or uniqueid in self._halves else touched
 
     def heard_by(self, leg: str) -> tuple[str, ...]:
-        bridges: Collection[str] = self._bridges.get(leg, ())
-        if self._pairs:
-            bridges = self._joined(set(bridges))
+        bridges = self._bridges.get(leg)
+        if not bridges:
+            return ()
+        if self._links:
+            bridges = self._joined(bridges)
+        if len(bridges) == 1:
+            room = self._rooms[bridges[0]]
+            if len(room) == 2 and room[0] != room[1]:  # nearly always
+                return (room[1] if room[0] == leg else room[0],)
         others = {one for bridge in bridges for one in self._rooms[bridge]}
         others.discard(leg)
         return tuple(sorted(others))
 
-    def _joined(self, bridges: set[str]) -> set[str]:
-        links = [
-            {self._where[first], self._where[second]}
-            for first, second in self._pairs
-            if first in self._where and second in self._where
-        ]
-        grown = True
-        while grown:
-            size = len(bridges)
-            for link in links:
-                if link & bridges:
-                    bridges |= link
-            grown = len(bridges) > size
-        return bridges
+    def _joined(self, bridges: list[str]) -> list[str]:
+        joined = set(bridges)
+        size = 0
+        while len(joined) > size:
+            size = len(joined)
+            for first, second in self._links:
+                if first in joined:
+                    joined.add(second)
+                elif second in joined:
+                    joined.add(first)
+        return list(joined)
 
 
 def _local_pairs(call: Call) -> list[tuple[str, str]]:
     halves = {one.name: one.uniqueid for one in call.channels.values() if one.is_local}
+    if not halves:
+        return []
     return [
         (uniqueid, halves[name[:-1] + "2"])
         for name, uniqueid in halves.items()
         if name.endswith(";1") and name[:-1] + "2" in halves
     ]
-
-
-def _count(counts: dict[str, int], key: str, step: int) -> None:
-    now = counts.get(key, 0) + step
-    if now > 0:
-        counts[key] = now
-    else:
-        counts.pop(key, None)

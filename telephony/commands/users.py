@@ -28,7 +28,7 @@ def token(
     role: Annotated[str, typer.Option(help="agent, supervisor or admin.")],
     agent: Annotated[
         str | None,
-        typer.Option(help="The agent (extension) whose calls alone it may move."),
+        typer.Option(help="The agent (extension) whose calls alone it may move; for role agent."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -44,7 +44,7 @@ def token(
             )
         except ValidationError as error:
             raise SettingsError(
-                [f"{item['loc'][0]}: {item['msg']}" for item in error.errors()]
+                [f"{(*item['loc'], 'agent')[0]}: {item['msg']}" for item in error.errors()]
             ) from None
         if as_json:
             print_json({"name": made.name, "role": made.role, "agent": agent, "token": value})

@@ -233,3 +233,46 @@ def test_given_case_handed_over_before_when_three_way_is_undecided_then_it_stays
         decided(50, "undecided"),
     ]
     assert new_entries(CASE, [], facts)[-1].responsible == "122"
+
+
+INCOMING = f"{CASE}-h0"
+HANDED = fact(5, "HANDED", id=INCOMING, desk="2800122", by="110", their="JQ-1", caller="1.0")
+ANSWERED = fact(10, "TAKEN", agent="8001", leg="1795497280.1", id=INCOMING, desk="2800122")
+
+
+def test_given_a_call_handed_over_to_us_then_it_is_theirs_until_our_agent_answers() -> None:
+    first = new_entries(CASE, [], [fact(1, "CASE"), HANDED])
+    assert told(first) == [("taken", "110"), ("offered", "110")]
+    assert (first[0].by, first[0].leg, case_state(first)) == ("110", None, "taken")
+    assert "JQ-1" in (first[0].detail or "")
+    # The answer is seen in a later reading; the first facts come again with it.
+    then = new_entries(CASE, first, [fact(1, "CASE"), HANDED, ANSWERED])
+    assert told(then) == [("accepted", "8001")]
+    assert (then[0].to, then[0].leg) == ("8001", "1795497280.1")
+    assert case_state([*first, *then]) == "handed_over"
+    assert not list(verify([*first, *then], {CASE: (3, then[-1].hash)}))
+
+
+def test_given_it_was_accepted_when_another_agent_takes_it_back_then_responsibility_stays() -> None:
+    again = fact(40, "TAKEN", agent="8002", leg="1795497300.7")
+    entries = new_entries(CASE, [], [HANDED, ANSWERED, again])
+    assert told(entries)[-2:] == [("accepted", "8001"), ("taken", "8001")]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "event"),
+    [("unanswered", "unanswered"), ("closed", "unanswered"), ("caller_gone", "failed")],
+)
+def test_given_nobody_of_ours_answers_then_it_stays_theirs(outcome: str, event: str) -> None:
+    ended = fact(30, "ENDED", id=INCOMING, desk="2800122", outcome=outcome)
+    entries = new_entries(CASE, [], [HANDED, ended])
+    assert told(entries)[-1] == (event, "110")
+    assert case_state(entries) == "taken"
+    one = handovers([HANDED, ended])[INCOMING]
+    assert (one.kind, one.by, one.desk, one.state) == ("incoming", "110", "2800122", outcome)
+
+
+def test_given_our_answer_then_the_handover_to_us_is_accepted_on_that_leg() -> None:
+    [one] = handovers([HANDED, ANSWERED]).values()
+    assert (one.state, one.leg, one.offered, one.decided) == ("accepted", "1795497280.1", 5, 10)
+    assert (one.kind, one.by, one.caller) == ("incoming", "110", "1.0")

@@ -75,6 +75,10 @@ class Follower:
         """Ends of hand-overs, in the order they were told: id and outcome."""
         return [(one["id"], one["outcome"]) for one in self.handovers if one["event"] == "ended"]
 
+    def sees_outcomes(self, number: int, timeout: float = 5.0) -> None:
+        """Wait until so many hand-overs have ended."""
+        self.sees(lambda: len(self.outcomes()) == number, f"{number} outcomes", timeout)
+
     def _run(self) -> None:
         while not self._closed.is_set():
             try:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from telephony.around_settings import Parking
+from telephony.around_settings import Parking, Supervisor
 from telephony.partners import Group, Outside, Partner
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import TIME_ZONE, Agent, Desk, Key, Line, Settings, Token
@@ -45,6 +45,8 @@ def pbx_settings() -> Settings:
             desk("12345"),
             desk("122"),
             desk("119", acceptance="confirm", ring_s=10),
+            # Rings for longer than a service takes to come back on a busy machine.
+            desk("118", acceptance="confirm", ring_s=60),
             # The first route of this desk is a phone that never registers.
             desk("120", dial="PJSIP/120", dial_backup="PJSIP/122"),
             desk("121", dial="PJSIP/110&PJSIP/12345"),
@@ -62,6 +64,9 @@ def pbx_settings() -> Settings:
             Key(code="*4", action="consult", desk="110"),
         ],
         parking=Parking(slots=2, return_s=4),
+        supervisors=[
+            Supervisor(id="8901", name="8901", pin=SecretStr("4711"), password=SecretStr(PASSWORD))
+        ],
         groups=[
             Group(id="801", name="全体", members=["8001", "8002", "8003"], ring_s=3),
             Group(id="802", name="轮流", members=["110", "8002", "122"], ring="in-order", ring_s=1),

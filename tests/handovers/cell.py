@@ -1,0 +1,426 @@
+"""One cell while it is played: its people, what they do, and how it must come out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import httpx
+
+from telephony.cel import CelRow
+from telephony.errors import HotlineError
+from telephony.softphone import CallState, SoftCall, Softphone
+from tests.handovers.floor import PASSWORD, RING_S, Floor, Seat, agent_token
+from tests.handovers.record import assert_legs, channels, hand_overs, open_channels
+from tests.pbx.scene import LINE
+
+if TYPE_CHECKING:
+    from tests.handovers.table import Outcome
+    from tests.handovers.ways import Way
+
+PATIENCE_S = 10.0
+"""What must happen happens within this on a busy machine; it is no figure."""
+MIXED = 0.2
+"""A tone's share where two people speak at once."""
+
+State = str
+"""Where a hand-over is: talking (before the press), ringing, or decided."""
+
+
+class Cell:
+    """A citizen who talks with an agent, at a seat of the floor; the agent presses by ``way``."""
+
+    def __init__(self, floor: Floor, seat: Seat, way: Way) -> None:
+        self.floor = floor
+        self.seat = seat
+        self.way = way
+        self.citizen: SoftCall
+        self.agent: SoftCall
+        self.agent_phone: Softphone
+        """Who has the citizen and presses; in a chain that is a desk later on."""
+        self.target: SoftCall | None = None
+        """Who has taken the call."""
+        self.next: SoftCall
+        """The queue's next agent, who has it after all."""
+        self.case = self.call_id = ""
+        self.pressed: list[int] = []
+        """What the presses were answered, as HTTP or SIP status; a key is answered nothing."""
+        self.hook: Callable[[State], None] = lambda state: None
+        """Told of each state as it is reached; the hand-over goes on when it returns."""
+        self._gone: set[str] = set()
+        self._since = 0
+        self._began = ""
+        self._calls_before: Counter[str] = Counter()
+        self._dialled: list[SoftCall] = []
+        self._kinds = set(way.kinds)
+        self._citizen_hz, self._agent_hz, self._target_hz = seat.tones
+
+    # -- before the press ------------------------------------------------------------------
+
+    def begin(self, *, fading: bool = False) -> None:
+        """The citizen calls, the agent answers, both hear each other."""
+        floor, seat = self.floor, self.seat
+        self._began = datetime.now().strftime("%F %T")
+        self._since = floor.record.place()
+        agent = seat.fading if fading else seat.agent
+        phones = (seat.citizen, agent, seat.other, *seat.desks)
+        for who in phones:
+            floor.phone(who)
+        self._calls_before = Counter({who: len(floor.calls[who]) for who in floor.calls})
+        self.agent_phone = floor.phone(agent)
+        with floor.queue_lock:
+            floor.join_queue(agent)
+            self.citizen = floor.phone(seat.citizen).call(LINE)
+            self._dialled.append(self.citizen)
+            self.agent = self.agent_phone.wait_for_call(PATIENCE_S)
+            self.agent.answer()
+            self.citizen.wait_answered(PATIENCE_S)
+            floor.leave_queue(agent)
+        self.citizen.play_tone(self._citizen_hz)
+        self.agent.play_tone(self._agent_hz)
+        self.together(self.agent, self._agent_hz)
+        eventually(self._on_record, "the case is on record")
+        if self.way.needs_service:
+            self.wait_talking()
+        self.hook("talking")
+
+    def _on_record(self) -> bool:
+        found = self.floor.record.case_of(self.seat.citizen, self._since)
+        self.case, self.call_id = found or ("", "")
+        return found is not None
+
+    def wait_talking(self) -> None:
+        """Wait until the service shows that somebody talks with the citizen, and no hand-over."""
+
+        def talking() -> bool:
+            answer = self.http("GET", f"/calls/{self.call_id}")
+            if answer.status_code != 200:
+                return False
+            call = answer.json()
+            return call["state"] == "talking" and call["handover"] is None
+
+        eventually(talking, f"call {self.call_id} is shown as talking")
+
+    # -- what people do --------------------------------------------------------------------
+
+    def http(
+        self, method: str, path: str, body: object = None, token: str = PASSWORD
+    ) -> httpx.Response:
+        """Ask the service."""
+        headers = {"Authorization": f"Bearer {token}"}
+        client = self.floor.service.http
+        return client.request(method, f"/api/v1{path}", json=body, headers=headers)
+
+    def press(self, desk: str = "") -> None:
+        """Hand over to a desk (the first one), as this row does; it must be taken."""
+        if self.way.needs_service:
+            self.wait_talking()
+        status = self.press_anyhow(desk)
+        assert status in (202, 0), f"the press was answered {status}"
+
+    def press_anyhow(self, desk: str = "") -> int:
+        """Press, whatever is answered."""
+        status = self.way.press(self, desk or self.seat.desks[0])
+        self.pressed.append(status)
+        assert status != 500, f"the press was answered {status}"
+        return status
+
+    def press_as_other(self, desk: str) -> int:
+        """Another agent, who is not on this call, presses for it on their desk."""
+        token = agent_token(self.seat.other).get_secret_value()
+        return self.http(
+            "POST", f"/calls/{self.call_id}/transfer", {"desk": desk}, token
+        ).status_code
+
+    def press_and(self, other: Callable[[], object], desk: str = "") -> None:
+        """Press, and at the same moment something else happens."""
+        if self.way.takes_time:
+            self.press_anyhow(desk)
+            other()
+            return
+        with ThreadPoolExecutor(1) as pool:
+            pressing: Future[int] = pool.submit(self._press_if_still, desk)
+            other()
+            pressing.result(PATIENCE_S)
+
+    def _press_if_still(self, desk: str) -> int:
+        # The call may be over before the press is through.
+        with suppress(HotlineError, TimeoutError):
+            return self.press_anyhow(desk)
+        return 0
+
+    def ringing(self, desk: int = 0) -> SoftCall:
+        """The desk's phone rings."""
+        call = self.floor.phone(self.seat.desks[desk]).wait_for_call(PATIENCE_S)
+        assert call.caller_number == self.seat.citizen
+        self.hook("ringing")
+        return call
+
+    def take(self, call: SoftCall) -> None:
+        """A target answers and speaks."""
+        call.answer()
+        call.play_tone(self._target_hz)
+        self.target = call
+
+    def agent_rung(self) -> SoftCall:
+        """The agent's phone rings for the citizen who is back; the agent answers."""
+        call = self.agent_phone.wait_for_call(PATIENCE_S)
+        call.answer()
+        call.play_tone(self._agent_hz)
+        self.agent = call
+        return call
+
+    def back(self) -> None:
+        """After a failure: agent and citizen talk again, as is usual for this row."""
+        if self.way.agent_meanwhile == "gone":
+            self.agent_rung()
+        # Who talks on cannot hear that the try is over.
+        eventually(self._all_decided, "the hand-over is decided")
+        self.together(self.agent, self._agent_hz)
+
+    def vanish(self) -> None:
+        """The agent's phone is gone without a word."""
+        self._gone.add(self.agent_phone.username)
+        self.agent_phone.vanish()
+
+    def together(self, other: SoftCall, tone: float, share: float = 0.5) -> None:
+        """The citizen and this other party hear each other."""
+        hears(self.citizen, tone, share)
+        hears(other, self._citizen_hz, share)
+
+    def hand_on(self, desk: int) -> None:
+        """In a chain: who has taken the call presses next, to the next desk; it is taken."""
+        assert self.target is not None
+        self.agent, self.agent_phone = self.target, self.target.phone
+        self.agent.play_tone(self._agent_hz)
+        self.press(self.seat.desks[desk])
+        self.take(self.ringing(desk))
+
+    def settle(self) -> None:
+        """In a chain: the target is with the citizen, and nobody else is."""
+        assert self.target is not None
+        if self.way.agent_meanwhile == "talks":
+            self.together(self.target, self._target_hz, MIXED)
+            self.agent.hangup()
+        self.together(self.target, self._target_hz)
+        assert self.agent.wait_ended(PATIENCE_S) == 200
+
+    def next_agent(self) -> None:
+        """The queue rings the other agent, who answers."""
+        call = self.floor.phone(self.seat.other).wait_for_call(2 * PATIENCE_S)
+        call.answer()
+        call.play_tone(self._agent_hz)
+        self.floor.leave_queue(self.seat.other)
+        self.next = call
+
+    def press_twice(self) -> list[int]:
+        """Two presses of the same key within 50 ms."""
+        if self.way.needs_service:
+            return run_at_once(self.press_anyhow, self.press_anyhow)
+        return [self.way.press_twice(self, self.seat.desks[0])]
+
+    def three_way(self, desk: int) -> None:
+        """Call a desk in, over HTTP; all three hear each other."""
+        self.wait_talking()
+        self._kinds.add("three-way")
+        body = {"desk": self.seat.desks[desk]}
+        answer = self.http("POST", f"/calls/{self.call_id}/conference", body)
+        assert answer.status_code == 202, answer.text
+        self.take(self.ringing(desk))
+        self._end_room()
+
+    def press_in_vain(self) -> None:
+        """A press in a three-way call: it changes nothing."""
+        status = self.press_anyhow()
+        assert status == (409 if self.way.needs_service else status)
+        self._end_room()
+        assert not self.floor.phone(self.seat.desks[0]).calls
+
+    def leave_three_way(self) -> None:
+        """The third party leaves; citizen and agent are a call of two again."""
+        assert self.target is not None
+        self.target.hangup()
+        self.together(self.agent, self._agent_hz, 0.8)
+
+    def listen(self) -> SoftCall:
+        """A supervisor's phone is connected to what the citizen says and hears."""
+        who = self.seat.supervisor
+        phone = self.floor.phone(who)
+        # As a phone that may listen does; who may is no matter of this table.
+        number = f"99{self.seat.number:02d}"
+        self.floor.pbx.console(
+            f"dialplan add extension {number},1,ChanSpy,PJSIP/{self.seat.citizen},qE "
+            "into hotline-agents replace"
+        )
+        spy = phone.call(number)
+        self._dialled.append(spy)
+        spy.wait_answered(PATIENCE_S)
+        hears(spy, self._citizen_hz, MIXED)
+        hears(spy, self._agent_hz, MIXED)
+        return spy
+
+    def heard_by(self, spy: SoftCall) -> None:
+        """The supervisor still hears the citizen.
+
+        Not asked: the target too. ChanSpy now and then mixes one direction only after a new bridge.
+        """
+        hears(spy, self._citizen_hz, MIXED)
+
+    # -- how it must come out --------------------------------------------------------------
+
+    def come_out(self, expected: tuple[Outcome, ...]) -> None:
+        """Check outcome and end against the table, let everybody hang up, check what is left."""
+        outcome = self._decided(expected)
+        self.hook("decided")
+        getattr(self, f"_end_{outcome.end}")()
+        self._hang_up()
+        self._all_ended()
+        self._nothing_left()
+        came = self._outcomes()
+        ends = [one for one in expected if one.end == outcome.end and one.outcomes == came]
+        assert ends, f"in the end the record says {came}, the table {outcome}"
+
+    def _rows(self) -> list[CelRow]:
+        return self.floor.record.rows(self._since)
+
+    def _all_decided(self) -> bool:
+        return all(one.outcomes for one in hand_overs(self._rows(), self.case))
+
+    def _outcomes(self) -> tuple[str, ...]:
+        found = hand_overs(self._rows(), self.case)
+        wrong = [one for one in found if len(one.outcomes) != 1]
+        assert not wrong, f"hand-overs without exactly one outcome: {wrong}"
+        kinds = {one.kind for one in found} - self._kinds
+        assert not kinds, f"pressed as {kinds}"
+        return tuple(one.outcomes[0] for one in found)
+
+    def _decided(self, expected: tuple[Outcome, ...]) -> Outcome:
+        deadline = time.monotonic() + PATIENCE_S + RING_S
+        while True:
+            found = hand_overs(self._rows(), self.case)
+            came = tuple(" ".join(one.outcomes) for one in found)
+            for one in expected:
+                if came == one.outcomes and self._is_so(one):
+                    return one
+            assert time.monotonic() < deadline, f"the record says {found}, the table {expected}"
+            time.sleep(0.1)
+
+    def _is_so(self, outcome: Outcome) -> bool:
+        """Of several that are right: with nobody left, the citizen's call is over."""
+        return (outcome.end == "nobody") == (self.citizen.state is CallState.ENDED)
+
+    def _end_agent(self) -> None:
+        self.together(self.agent, self._agent_hz)
+        ringing = [one for one in self.agent_phone.calls if one is not self.agent]
+        assert not ringing, "the agent's phone rang, though the agent had waited"
+
+    def _end_phone(self) -> None:
+        self.agent_rung()
+        self.together(self.agent, self._agent_hz)
+
+    def _end_target(self) -> None:
+        assert self.target is not None
+        self.together(self.target, self._target_hz)
+        if self.way.agent_meanwhile != "talks":
+            assert self.agent.wait_ended(PATIENCE_S) == 200
+
+    def _end_room(self) -> None:
+        assert self.target is not None
+        self.together(self.target, self._target_hz, MIXED)
+        self.together(self.agent, self._agent_hz, MIXED)
+        hears(self.target, self._agent_hz, MIXED)
+        hears(self.agent, self._target_hz, MIXED)
+
+    def _end_next(self) -> None:
+        self.together(self.next, self._agent_hz)
+
+    def _end_nobody(self) -> None:
+        """Everybody's call is over without anybody's doing (checked for all cells)."""
+
+    def _hang_up(self) -> None:
+        """The citizen hangs up; who is left of a three-way call, does so then."""
+        self.citizen.hangup()
+        # Two of a three-way call may go on talking: that is theirs to end.
+        if self.target is not None and self.way.agent_meanwhile == "talks":
+            self.target.hangup()
+
+    def _my_calls(self) -> list[SoftCall]:
+        mine = list(self._dialled)
+        for who in self.seat.roles:
+            mine += self.floor.calls.get(who, [])[self._calls_before[who] :]
+        return mine
+
+    def _all_ended(self) -> None:
+        for call in self._my_calls():
+            code = call.wait_ended(PATIENCE_S)
+            talked = call.answered_at is not None and call.phone.username not in self._gone
+            assert not talked or code == 200, f"{call.phone.username} ended with {code}"
+
+    def _nothing_left(self) -> None:
+        phones = frozenset(self.seat.roles)
+        left: dict[str, str] = {}
+
+        def gone() -> bool:
+            nonlocal left
+            left = open_channels(self._rows(), self.case, phones)
+            return not left
+
+        with suppress(AssertionError):
+            eventually(gone, "nothing is left")
+        assert not left, f"channels that are left on the PBX: {left}"
+        rows = self._rows()
+        there = channels(rows, self.case, phones)
+        calls = Counter(call.phone.username for call in self._my_calls())
+        roles = dict(self.seat.roles)
+        for who in self._gone:  # rung without being there: no phone can count that
+            calls[who] = sum(name.startswith(f"PJSIP/{who}-") for name in there.values())
+        assert_legs(self.floor.record.legs(rows), there, self.case, roles, calls)
+
+    def close(self) -> None:
+        """Whatever happened: let go of every call, so that the seat is free for another cell."""
+        for call in self._my_calls():
+            call.hangup()
+        for who in (self.seat.agent, self.seat.other, self.seat.fading):
+            if who in self.floor.calls:
+                self.floor.leave_queue(who)
+        for who in self.seat.desks:
+            self.floor.phone(who).auto_answer = "off"
+
+    def story(self) -> str:
+        """What the PBX did in this cell."""
+        return self.floor.steps((f"PJSIP/{self.seat.citizen}-", self.case or "?"), self._began)
+
+
+def eventually(true: Callable[[], object], what: str, every_s: float = 0.1) -> None:
+    """Wait for a state that tells nobody when it begins; seldom looked at, for others wait too."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, f"after {PATIENCE_S} s still not: {what}"
+        time.sleep(every_s)
+
+
+def hears(who: SoftCall, tone: float, share: float) -> None:
+    """Wait until this party hears a tone now.
+
+    Looks at the last moments only, some times a second: many cells do this at the same time.
+    """
+    what = f"{who.phone.username} hears {tone:g} Hz"
+    eventually(lambda: who.hears(tone, window_s=0.1) >= share, what)
+
+
+def run_at_once(*what: Callable[[], int]) -> list[int]:
+    """Do all this at the same moment; what each gave."""
+    ready = threading.Barrier(len(what))
+
+    def one(do: Callable[[], int]) -> int:
+        ready.wait(PATIENCE_S)
+        return do()
+
+    with ThreadPoolExecutor(len(what)) as pool:
+        return list(pool.map(one, what))

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from api import errors, idempotency, keys, security
-from api.routes import agents, asides, calls, cases, conferences, events, handovers, health, legs, metrics
+from api.routes import (
+    agents,
+    asides,
+    calls,
+    cases,
+    conferences,
+    events,
+    handovers,
+    health,
+    legs,
+    metrics,
+    supervision,
+)
 
 if TYPE_CHECKING:
     from telephony.service import Service
@@ -17,6 +29,7 @@ ROUTERS = (
     (calls.router, PREFIX),
     (conferences.router, PREFIX),
     (asides.router, PREFIX),
+    (supervision.router, PREFIX),
     (agents.router, PREFIX),
     (events.router, PREFIX),
     (legs.router, PREFIX),

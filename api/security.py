@@ -42,6 +42,7 @@ class Identity:
     name: str
     role: Role
     agent: str | None
+    may_monitor: bool = False
 
 
 class Tokens:
@@ -49,7 +50,10 @@ class Tokens:
 
     def __init__(self, tokens: Iterable[Token]) -> None:
         self._known = [
-            (_digest(token.token.get_secret_value()), Identity(token.name, token.role, token.agent))
+            (
+                _digest(token.token.get_secret_value()),
+                Identity(token.name, token.role, token.agent, token.may_monitor),
+            )
             for token in tokens
         ]
 

@@ -8,7 +8,7 @@ Facts of our dialplan, besides those of hand-overs. ``leg`` is always a channel'
 | UNHOLD    | case, leg, by, how                    | likewise                                     |
 | PARKED    | case, slot, by, leg                   | dialplan; leg and by: who parked             |
 | FETCHED   | case, slot, agent, leg                | dialplan; leg and agent: who has the citizen |
-| MONITOR   | case, what, who, mode, agent, leg     | dialplan; what: started, stopped; leg: who's |
+| MONITOR   | case, what, who, mode, to, leg        | dialplan; what: started, stopped; leg: who's |
 | RECORDING | case, what, recording, leg, by        | dialplan; what: started, paused, resumed     |
 
 A phone's own hold is told by AMI alone (CEL has no row for it), so it is on record only when the
@@ -50,7 +50,7 @@ def audit(fact: Fact) -> Audit:
             return Audit("fetched", f"fetched:{leg}", by, None, slot)
         case "MONITOR":
             what, mode = values.get("what", ""), values.get("mode", "")
-            by, to = values.get("who") or None, values.get("agent") or None
+            by, to = values.get("who") or None, values.get("to") or None
             return Audit("monitored", f"monitor:{leg}:{what}", by, to, f"{mode} {what}")
         case _:
             what, name = values.get("what", ""), values.get("recording", "")

@@ -21,6 +21,7 @@ from telephony.live_calls import LiveCalls
 from telephony.pbx import Pbx
 from telephony.room_controls import RoomControls
 from telephony.rooms import Rooms
+from telephony.supervision import Monitors
 from telephony.transfer import Transfers
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class CallControl:
         self.offers = Offers(self.pbx, self.calls, settings)
         self.transfers = Transfers(self.offers)
         self.asides = Asides(self.offers, self.calls, settings)
+        self.monitors = Monitors(self.pbx, self.calls, settings)
         self.handovers = Commands(self.pbx, self.calls)
         longest = max((target.ring_s for target in targets(settings)), default=0)
         self.three_ways = ThreeWays(self.offers, ring_s=2 * longest + 30)

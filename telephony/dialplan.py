@@ -159,7 +159,7 @@ def own_phones(settings: Settings) -> list[Phone]:
     ]
     return desks + [
         Phone(a.id, a.password.get_secret_value(), "hotline-agents", a.name)
-        for a in settings.agents
+        for a in [*settings.agents, *settings.supervisors]
         if a.password
     ]
 
@@ -200,6 +200,8 @@ def render(
         "keys": settings.keys,
         "features": "#".join(_features(settings)),
         "parking": settings.parking,
+        "supervisors": settings.supervisors,
+        "monitor_code": settings.monitor_code,
         "room": settings.room,
         "sign_in_code": settings.sign_in_code,
         "sign_out_code": settings.sign_out_code,

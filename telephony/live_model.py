@@ -68,8 +68,9 @@ class Channel:
 
     @property
     def real(self) -> bool:
-        """Whether somebody is at the other end, and not a helper of Asterisk's own."""
-        return not self.name.startswith(MACHINERY)
+        """Whether a party of a call is at the other end: no supervisor who listens to one, and not
+        a helper of Asterisk's own."""
+        return self.role != "supervisor" and not self.name.startswith(MACHINERY)
 
     @property
     def started(self) -> float:
@@ -155,6 +156,9 @@ class Directory:
         for agent in settings.agents:
             for device in devices(agent.dial):
                 self._parties[device] = ("agent", agent.id)
+        for one in settings.supervisors:
+            for device in devices(one.dial):
+                self._parties.setdefault(device, ("supervisor", one.id))
 
     def is_citizen(self, channel: Channel) -> bool:
         """Whether a channel came in on our line (not out by the same trunk), or opened a case."""

@@ -12,7 +12,7 @@ from telephony.demo.stage import Service
 from telephony.private_pbx import PrivatePbx
 from telephony.softphone import CallState, SoftCall
 from tests.pbx.scene import CITIZENS, PhoneFactory, Talk, begin_talk, channels, sign_in, wait_until
-from tests.pbx.test_service import live_call, service_settings, whole_case
+from tests.pbx.served import live_call, service_settings, whole_case
 
 pytestmark = pytest.mark.pbx
 

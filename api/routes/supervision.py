@@ -1,0 +1,70 @@
+"""Supervisors: listen to a call."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import Field
+
+from api import schemas
+from api.dependencies import TheService
+from api.errors import problems
+from api.security import AsSupervisor
+from telephony.errors import (
+    AgentNotFound,
+    CallNotFound,
+    NotAllowed,
+    PbxRefused,
+    PbxTimeout,
+    PbxUnavailable,
+    WrongState,
+)
+from telephony.supervision import Mode
+
+router = APIRouter(tags=["around a call"])
+
+
+class MonitorRequest(schemas.Schema):
+    """Listen to a call with this phone."""
+
+    mode: Mode = Field(
+        description="listen: nobody hears you; whisper: the agent does; barge: both do"
+    )
+    phone: schemas.Word = Field(description="the extension of one of `supervisors`")
+
+
+class Monitor(schemas.Schema):
+    """The supervisor's phone rings; it listens when it is answered, until it hangs up."""
+
+    call: str
+    case: str
+    supervisor: str
+    mode: Mode
+    agent: str | None = Field(description="who talks with the citizen now")
+
+
+@router.post(
+    "/calls/{call_id}/monitor",
+    status_code=202,
+    responses=problems(
+        CallNotFound, AgentNotFound, WrongState, PbxUnavailable, PbxTimeout, PbxRefused
+    ),
+)
+async def monitor_call(
+    call_id: Annotated[schemas.Word, Path(description="the call's id or its case")],
+    body: MonitorRequest,
+    service: TheService,
+    who: AsSupervisor,
+) -> Monitor:
+    """Listen to a call; for tokens with `may_monitor`. Start and end stand in the case's ledger."""
+    if not who.may_monitor:
+        raise NotAllowed("listening to calls needs a token with may_monitor")
+    begun = await service.monitors.start(call_id, body.mode, body.phone, token=who.name)
+    return Monitor(
+        call=begun.call,
+        case=begun.case,
+        supervisor=begun.supervisor,
+        mode=begun.mode,
+        agent=begun.agent or None,
+    )

@@ -45,7 +45,7 @@ class ThreeWays:
         with self._offers.offer(pressed.call.id) as offer:
             await self._offers.target(desk_id, CONTEXT)
             await self._call(pressed, desk_id, reason)
-            return await self._offers.begun(offer)
+            return await self._offers.begun(pressed.call.id, offer)
 
     async def _call(self, pressed: Pressed, desk_id: str, reason: str) -> None:
         citizen, agent = pressed.citizen, pressed.agent

@@ -162,12 +162,16 @@ class Offers:
             del self._waiting[call_id]
             future.cancel()
 
-    async def begun(self, future: asyncio.Future[Handover]) -> Handover:
-        """Wait until the dialplan says that the hand-over has begun; raises PbxTimeout."""
+    async def begun(self, call_id: str, future: asyncio.Future[Handover]) -> Handover:
+        """Wait until the dialplan says that the hand-over of this call has begun.
+
+        Raises :class:`CallNotFound` when the citizen has hung up instead, and PbxTimeout.
+        """
         try:
             async with asyncio.timeout(OFFER_LIMIT_S):
                 return await future
         except TimeoutError:
+            self._calls.call(call_id)
             raise PbxTimeout(
                 "the PBX took the key but did not say that the hand-over began; look at the call"
             ) from None

@@ -162,7 +162,7 @@ class Transfers:
         with self._offers.offer(pressed.call.id) as offer:
             await self._offers.target(desk_id, CONTEXTS[kind])
             await self._send(pressed, desk_id, reason, kind)
-            return await self._offers.begun(offer)
+            return await self._offers.begun(pressed.call.id, offer)
 
     async def _send(self, pressed: Pressed, desk_id: str, reason: str, kind: str) -> None:
         try:

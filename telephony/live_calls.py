@@ -28,6 +28,7 @@ from telephony.live_model import (
     State,
     state_of,
 )
+from telephony.live_shapes import handover_news
 from telephony.pbx import Pbx, known
 
 if TYPE_CHECKING:
@@ -63,17 +64,6 @@ HANDOVER = "SHARED(HANDOVER)"
 ANSWERED = "SHARED(ANSWERED)"
 """The id of the hand-over whose desk has answered, but has not accepted yet."""
 ENDS_HANDOVER = frozenset({"HOTLINE_ACCEPTED", "HOTLINE_ENDED", "HOTLINE_RETURNED"})
-HANDOVER_NEWS = {
-    "HOTLINE_OFFERED": ("begun", ("desk", "by", "kind", "reason")),
-    "HOTLINE_ANSWERED": ("answered", ("desk",)),
-    "HOTLINE_ACCEPTED": ("ended", ("desk",)),
-    # Another side's to us, and our answer to it.
-    "HOTLINE_HANDED": ("begun", ("desk", "by", "kind", "reason")),
-    "HOTLINE_TAKEN": ("ended", ("desk",)),
-    "HOTLINE_ENDED": ("ended", ("desk", "outcome")),
-    "HOTLINE_RETURNED": ("returned", ("to", "by")),
-}
-"""What is told of a hand-over as it happens: the word for it, and which facts go with it."""
 
 
 class LiveCalls:
@@ -357,19 +347,12 @@ class LiveCalls:
             self._tell(leg, fact.get("agent") or fact.get("desk", ""))
 
     def _tell_handover(self, channel: Channel, kind: str, fact: dict[str, str]) -> None:
-        if kind not in HANDOVER_NEWS or (kind == "HOTLINE_TAKEN" and not fact.get("id")):
-            return
-        case = fact.get("case", "")
-        citizens = (one for one in self._accounts.get(case) if one in self._citizens)
-        more = {"outcome": "accepted"} if kind in ("HOTLINE_ACCEPTED", "HOTLINE_TAKEN") else {}
-        told = {name: fact.get(name) or None for name in HANDOVER_NEWS[kind][1]}
-        news = {
-            "event": HANDOVER_NEWS[kind][0],
-            "id": fact.get("id") or None,
-            "call": fact.get("caller") or next(citizens, None),
-            "case": case or channel.account or None,
-        }
-        self.on_handover(news | told | more)
+        citizens = (
+            one for one in self._accounts.get(fact.get("case", "")) if one in self._citizens
+        )
+        news = handover_news(kind, fact, next(citizens, None), channel.account)
+        if news is not None:
+            self.on_handover(news)
 
     # -- the picture's parts --------------------------------------------------------------------
 

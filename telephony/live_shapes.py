@@ -6,6 +6,7 @@ against each other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from telephony.live_model import Call, Channel, RunningHandover
 
 Shape = dict[str, Any]
+
+HANDOVER_NEWS = {
+    "HOTLINE_OFFERED": ("begun", ("desk", "by", "kind", "reason")),
+    "HOTLINE_ANSWERED": ("answered", ("desk",)),
+    "HOTLINE_ACCEPTED": ("ended", ("desk",)),
+    # Another side's to us, and our answer to it.
+    "HOTLINE_HANDED": ("begun", ("desk", "by", "kind", "reason")),
+    "HOTLINE_TAKEN": ("ended", ("desk",)),
+    "HOTLINE_ENDED": ("ended", ("desk", "outcome")),
+    "HOTLINE_RETURNED": ("returned", ("to", "by")),
+}
+"""What is told of a hand-over as it happens: the word for it, and which facts go with it."""
 
 
 def call_shape(call: Call) -> Shape:
@@ -53,6 +66,28 @@ def _handover(running: RunningHandover) -> Shape:
         "kind": running.kind,
         "reason": running.reason,
         "state": running.state,
+    }
+
+
+def handover_news(
+    kind: str, fact: Mapping[str, str], call: str | None, account: str
+) -> Shape | None:
+    """What a fact of the dialplan says about a hand-over; None when it says nothing of one.
+
+    ``call`` is the citizen's channel as the picture knows it, ``account`` that of the channel which
+    told the fact.
+    """
+    if kind not in HANDOVER_NEWS or (kind == "HOTLINE_TAKEN" and not fact.get("id")):
+        return None
+    event, names = HANDOVER_NEWS[kind]
+    more = {"outcome": "accepted"} if kind in ("HOTLINE_ACCEPTED", "HOTLINE_TAKEN") else {}
+    return {
+        "event": event,
+        "id": fact.get("id") or None,
+        "call": fact.get("caller") or call,
+        "case": fact.get("case") or account or None,
+        **{name: fact.get(name) or None for name in names},
+        **more,
     }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -30,15 +32,40 @@ DESK = "118"
 """Rings for long enough that a service can come back meanwhile, and must press 1 to accept."""
 
 
+class Wire(Cutter):
+    """One that can also fall silent: nothing comes through any more, and nobody is told."""
+
+    def __init__(self, port: int) -> None:
+        self._flows = threading.Event()
+        self._flows.set()
+        super().__init__(port)
+
+    def block(self) -> None:
+        self._flows.clear()
+
+    def mend(self) -> None:
+        super().cut()  # what was held up is lost
+        self._flows.set()
+        super().mend()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:  # type: ignore[override]
+        with suppress(OSError):
+            while data := source.recv(65536):
+                self._flows.wait()
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
 @pytest.fixture
-def cutter(pbx: PrivatePbx) -> Iterator[Cutter]:
-    with closing(Cutter(pbx.settings.pbx.ami_port)) as one:
+def cutter(pbx: PrivatePbx) -> Iterator[Wire]:
+    with closing(Wire(pbx.settings.pbx.ami_port)) as one:
         yield one
+        one.mend()
 
 
 @pytest.fixture
 def served(
-    pbx: PrivatePbx, cutter: Cutter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pbx: PrivatePbx, cutter: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Service]:
     """The service, whose link to the PBX can be cut; it may start as slowly as the machine is."""
     monkeypatch.setattr(stage, "SERVICE_START_LIMIT_S", 60.0)
@@ -67,7 +94,7 @@ def watcher(pbx: PrivatePbx) -> Iterator[Watcher]:
 class Break:
     """What dies: the service (killed or stopped), or its link to the PBX."""
 
-    def __init__(self, how: str, service: Service, cutter: Cutter, follower: Follower) -> None:
+    def __init__(self, how: str, service: Service, cutter: Wire, follower: Follower) -> None:
         self._how, self._service, self._cutter = how, service, cutter
         self._follower = follower
         self._began = 0
@@ -85,9 +112,13 @@ class Break:
                 self._follower.sees(lambda: self._follower.state == "pbx-down", "told at once")
                 assert time.monotonic() - cut < 1
 
+            case "link silent":
+                self._cutter.block()
+                self._follower.sees(lambda: self._follower.state == "pbx-down", "noticed", 20)
+
     def end(self) -> None:
         """It is back, and whoever watches has a picture that was made afterwards."""
-        if self._how == "link cut":
+        if self._how.startswith("link"):
             self._cutter.mend()
         else:
             self._service.start()
@@ -243,13 +274,13 @@ def test_given_events_of_the_pbx_then_their_frames_come_within_100_ms(
     talk.citizen.hangup()
 
 
-@pytest.mark.parametrize("how", [*DEATHS, "stopped"])
+@pytest.mark.parametrize("how", [*DEATHS, "stopped", "link silent"])
 @pytest.mark.parametrize("outcome", ["accepted", "declined"])
 def test_given_the_desk_rings_when_it_dies_and_is_back_then_the_hand_over_ends_right(
     phone: PhoneFactory,
     talk: Talk,
     served: Service,
-    cutter: Cutter,
+    cutter: Wire,
     follower: Follower,
     watcher: Watcher,
     how: str,
@@ -312,7 +343,7 @@ def test_given_the_desk_rings_when_it_ends_while_nobody_watches_then_it_is_recor
     phone: PhoneFactory,
     talk: Talk,
     served: Service,
-    cutter: Cutter,
+    cutter: Wire,
     follower: Follower,
     watcher: Watcher,
     how: str,
@@ -339,7 +370,7 @@ def test_given_the_desk_has_accepted_when_it_dies_and_is_back_then_the_desk_has_
     phone: PhoneFactory,
     talk: Talk,
     served: Service,
-    cutter: Cutter,
+    cutter: Wire,
     follower: Follower,
     watcher: Watcher,
     how: str,
@@ -377,7 +408,7 @@ def test_given_a_third_party_rings_when_it_dies_and_is_back_then_it_is_taken_up(
     phone: PhoneFactory,
     talk: Talk,
     served: Service,
-    cutter: Cutter,
+    cutter: Wire,
     follower: Follower,
     watcher: Watcher,
     how: str,
@@ -407,7 +438,7 @@ def test_given_a_three_way_call_when_it_dies_and_is_back_then_all_three_are_ther
     phone: PhoneFactory,
     talk: Talk,
     served: Service,
-    cutter: Cutter,
+    cutter: Wire,
     follower: Follower,
     watcher: Watcher,
     how: str,

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Table, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telephony.cel import Fact
 from telephony.database import Database
+from telephony.errors import CaseNotFound
 from telephony.legs.model import EPOCH, Leg, moment
 from telephony.models import CaseRecord, HandoverRecord, LedgerRecord
 from telephony.numbers import to_e164
@@ -78,6 +79,34 @@ class CaseStore:
             await connection.execute(insert(LEDGER), entry_rows)
         if handover_rows:
             await connection.execute(upsert(self.database, HANDOVERS), list(handover_rows.values()))
+
+    async def note(self, connection: AsyncConnection, case: str, fact: Fact) -> None:
+        """Put something that happened to a case outside any call into its ledger.
+
+        Raises :class:`CaseNotFound`. The case's row is locked first, so that two who write take
+        their numbers one after the other.
+        """
+        asked = select(CASES).where(CASES.c.case_id == case)
+        stored = (await connection.execute(asked.with_for_update())).mappings().first()
+        if stored is None:
+            raise CaseNotFound(f"no case {case!r} is on record")
+        rows = (await _rows_by(connection, LEDGER, [case])).get(case, [])
+        before = [entry_of_row(row) for row in rows]
+        added = new_entries(case, before, [fact])
+        if not added:
+            return
+        await connection.execute(insert(LEDGER), [_entry_row(entry) for entry in added])
+        entries = [*before, *added]
+        await connection.execute(
+            update(CASES)
+            .where(CASES.c.case_id == case)
+            .values(
+                state=case_state(entries),
+                owner=entries[-1].responsible,
+                entries=len(entries),
+                head=entries[-1].hash,
+            )
+        )
 
     def _handover(self, one: Handover, case: str) -> dict[str, Any]:
         return {

@@ -183,7 +183,7 @@ class HandoverRecord(Record, table=True):
     pbx: str
     desk: str | None = None
     by: str | None = None
-    kind: str | None = None  # incoming | one-key | refer | three-way | attended
+    kind: str | None = None  # incoming | one-key | refer | consult | attended | three-way | dispatch
     reason: str | None = None
     caller: str | None = None  # the citizen's uniqueid
     state: str  # offered | accepted | busy | declined | unreachable | unanswered | failed | ...

@@ -10,6 +10,7 @@ import structlog
 from telephony import logs
 from telephony.call_control import CallControl
 from telephony.database import Database
+from telephony.dispatch import Dispatches
 from telephony.errors import DatabaseUnavailable
 from telephony.hold_notes import HoldNotes
 from telephony.live_watch import LiveWatch
@@ -39,6 +40,7 @@ class Service(CallControl):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.database = Database.from_settings(settings)
+        self.dispatches = Dispatches(self.database, settings)
         self.live = LiveWatch(self.pbx, self.calls, self.live_agents)
         self.hold_notes = HoldNotes(self.pbx, self.calls)
         self.metrics = Metrics(self.client)

@@ -14,8 +14,11 @@ from api.errors import problems
 from api.routes import answers
 from api.security import AsAgent, Identity
 from telephony import queries
+from telephony.dispatch import DISPATCH_ID, Decision, Dispatch
 from telephony.errors import (
+    CaseNotFound,
     DatabaseUnavailable,
+    DeskNotFound,
     HandoverNotFound,
     NotAllowed,
     PbxTimeout,
@@ -82,7 +85,7 @@ async def complete(handover: HandoverId, service: TheService, who: AsAgent) -> s
 @router.post("/handovers/{handover}/cancel", status_code=202, responses=_told)
 async def cancel(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
     """While asking a desk: the agent takes the citizen back."""
-    return await _tell(service, service.handovers.cancel, handover, who)
+    return await _tell_either(service, "cancel", handover, who)
 
 
 @router.post("/handovers/{handover}/join", status_code=202, responses=_told)
@@ -94,13 +97,29 @@ async def join(handover: HandoverId, service: TheService, who: AsAgent) -> schem
 @router.post("/handovers/{handover}/confirm", status_code=202, responses=_told)
 async def confirm(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
     """The desk takes the call, as by pressing 1 on its phone."""
-    return await _tell(service, service.handovers.confirm, handover, who)
+    return await _tell_either(service, "confirm", handover, who)
 
 
 @router.post("/handovers/{handover}/decline", status_code=202, responses=_told)
 async def decline(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
     """The desk refuses; the citizen is back with the agent at once."""
-    return await _tell(service, service.handovers.decline, handover, who)
+    return await _tell_either(service, "decline", handover, who)
+
+
+@router.post(
+    "/cases/{case}/dispatch",
+    status_code=201,
+    responses=problems(CaseNotFound, DeskNotFound, WrongState, DatabaseUnavailable),
+)
+async def dispatch(
+    case: Annotated[schemas.Word, Path()],
+    body: schemas.TransferRequest,
+    service: TheService,
+    who: AsAgent,
+) -> schemas.Handover:
+    """Hand a case to a desk without a call (派单); it moves when the desk confirms."""
+    by = who.agent or who.name
+    return _dispatch(await service.dispatches.offer(case, body.desk, by=by, reason=body.reason))
 
 
 async def _tell(
@@ -111,6 +130,33 @@ async def _tell(
 ) -> schemas.Handover:
     call, _ = service.handovers.find(handover)
     return _handover(call, await command(handover, who=who.agent))
+
+
+async def _tell_either(
+    service: Service, decision: Decision, handover: str, who: Identity
+) -> schemas.Handover:
+    """A hand-over of a call, or a dispatch: their ids tell them apart."""
+    if DISPATCH_ID.fullmatch(handover):
+        return _dispatch(await service.dispatches.decide(handover, decision, who=who.agent))
+    commands = service.handovers
+    command = {
+        "confirm": commands.confirm,
+        "decline": commands.decline,
+        "cancel": commands.cancel,
+    }[decision]
+    return await _tell(service, command, handover, who)
+
+
+def _dispatch(one: Dispatch) -> schemas.Handover:
+    return schemas.Handover(
+        id=one.id,
+        call="",
+        case=one.case,
+        desk=one.desk,
+        by=one.by,
+        kind="dispatch",
+        state=one.state,
+    )
 
 
 def _handover(call: Call, running: RunningHandover) -> schemas.Handover:

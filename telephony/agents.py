@@ -22,7 +22,7 @@ from telephony.errors import (
     AgentPaused,
     AgentSignedIn,
     AgentSignedOut,
-    PauseReasonUnknown,
+    PauseReasonNotFound,
     PbxRefused,
     PbxTimeout,
 )
@@ -130,12 +130,12 @@ class Agents:
         """Let an agent rest for a reason of the settings (its code); another reason replaces it.
 
         A call in progress goes on; a wrap-up becomes the pause. Raises :class:`AgentSignedOut`,
-        :class:`AgentPaused` and :class:`PauseReasonUnknown`.
+        :class:`AgentPaused` and :class:`PauseReasonNotFound`.
         """
         agent = self._agent(agent_id)
         if reason not in self._reasons:
             known = ", ".join(f"{one.code} {one.zh} {one.en}" for one in self._reasons.values())
-            raise PauseReasonUnknown(f"no pause reason {reason!r}; there are: {known}")
+            raise PauseReasonNotFound(f"no pause reason {reason!r}; there are: {known}")
         self._member(agent_id)
         now = self._now(agent)
         if now.paused and now.reason == reason:

@@ -187,10 +187,10 @@ class AgentBusy(WrongState):
     title = "The agent is in a call"
 
 
-class PauseReasonUnknown(InvalidValue):
+class PauseReasonNotFound(NotFound):
     """No pause reason has this code in the settings."""
 
-    code = "pause-reason-unknown"
+    code = "pause-reason-not-found"
     title = "No such reason"
 
 

@@ -31,7 +31,7 @@ from telephony.errors import (
     InvalidValue,
     NotAllowed,
     NumberNotAllowed,
-    PauseReasonUnknown,
+    PauseReasonNotFound,
     PbxRefused,
     PbxTimeout,
     PbxUnavailable,
@@ -73,7 +73,7 @@ async def sign_out(agent_id: AgentId, service: TheService, who: AsAgent) -> sche
 
 @router.post(
     "/agents/{agent_id}/pause",
-    responses=problems(*_ACTING, AgentSignedOut, AgentPaused, PauseReasonUnknown),
+    responses=problems(*_ACTING, AgentSignedOut, AgentPaused, PauseReasonNotFound),
 )
 async def pause(
     agent_id: AgentId, body: schemas.PauseRequest, service: TheService, who: AsAgent
@@ -125,7 +125,7 @@ async def call_back(
     """
     agent = body.agent or who.agent
     if agent is None:
-        raise InvalidValue("say whose phone is to ring: `agent`")
+        raise AgentNotFound("say whose phone is to ring: `agent`")
     _may_act(who, agent)
     if body.case is not None:
         await queries.get_case(service.database, body.case)

@@ -93,7 +93,7 @@ def test_given_unknown_agent_or_reason_then_it_is_refused(service: Service) -> N
         assert code(service.post(f"/agents/8099/{what}", {})) == (404, "agent-not-found")
     told(service.post("/agents/8002/sign-in", {}))
     answer = service.post("/agents/8002/pause", {"reason": "9"})
-    assert code(answer) == (422, "pause-reason-unknown")
+    assert code(answer) == (404, "pause-reason-not-found")
     answer = service.post("/agents/8002/pause", {"reason": "1\r\nAction: Logoff"})
     assert code(answer) == (422, "request-invalid")
     assert state(service, "8002")["state"] == "away"
@@ -297,7 +297,7 @@ def test_given_what_cannot_be_then_it_is_refused_before_a_phone_rings(
     assert refused(number="13804210001&PJSIP/110", agent="8002") == (403, "number-not-allowed")
     assert refused(number="1380421000\r\n1", agent="8002") == (422, "request-invalid")
     assert refused(number=CITIZENS[1], agent="8099") == (404, "agent-not-found")
-    assert refused(number=CITIZENS[1]) == (422, "value-invalid")
+    assert refused(number=CITIZENS[1]) == (404, "agent-not-found")
     assert refused(number=CITIZENS[1], agent="8001") == (409, "agent-busy")
     nothing = refused(number=CITIZENS[1], agent="8002", case="20200101-1.1")
     assert nothing == (404, "case-not-found")

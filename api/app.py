@@ -18,6 +18,7 @@ from api.routes import (
     health,
     legs,
     metrics,
+    recordings,
     supervision,
 )
 
@@ -30,6 +31,7 @@ ROUTERS = (
     (conferences.router, PREFIX),
     (asides.router, PREFIX),
     (supervision.router, PREFIX),
+    (recordings.router, PREFIX),
     (agents.router, PREFIX),
     (events.router, PREFIX),
     (legs.router, PREFIX),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -53,4 +54,7 @@ class Recording(Section):
 
     on: bool = Field(False, description="record every call; the citizen is told at the beginning")
     after_transfer: bool = Field(True, description="go on recording when the call is handed over")
+    folder: Path | None = Field(
+        None, description="where the service finds them: monitor/hotline below the PBX's spool"
+    )
     pause_key: KeyCode = Field("#8", description="pressed during a call: pause, and go on")

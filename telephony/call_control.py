@@ -19,6 +19,7 @@ from telephony.handover import Offers
 from telephony.live_agents import LiveAgents
 from telephony.live_calls import LiveCalls
 from telephony.pbx import Pbx
+from telephony.recording import Recordings
 from telephony.room_controls import RoomControls
 from telephony.rooms import Rooms
 from telephony.supervision import Monitors
@@ -43,6 +44,7 @@ class CallControl:
         self.transfers = Transfers(self.offers)
         self.asides = Asides(self.offers, self.calls, settings)
         self.monitors = Monitors(self.pbx, self.calls, settings)
+        self.recordings = Recordings(self.offers, settings)
         self.handovers = Commands(self.pbx, self.calls)
         longest = max((target.ring_s for target in targets(settings)), default=0)
         self.three_ways = ThreeWays(self.offers, ring_s=2 * longest + 30)

@@ -202,6 +202,7 @@ def render(
         "parking": settings.parking,
         "supervisors": settings.supervisors,
         "monitor_code": settings.monitor_code,
+        "recording": settings.recording,
         "room": settings.room,
         "sign_in_code": settings.sign_in_code,
         "sign_out_code": settings.sign_out_code,
@@ -243,7 +244,8 @@ def render(
 
 def _features(settings: Settings) -> list[str]:
     """What keys do during a call, by their names in features.conf."""
-    return [*(f"hotline-{key.action}-{key.desk}" for key in settings.keys), "hotline-park"]
+    around = ["hotline-park", *(["hotline-recording"] if settings.recording.on else [])]
+    return [*(f"hotline-{key.action}-{key.desk}" for key in settings.keys), *around]
 
 
 def _pickup_groups(settings: Settings) -> dict[str, str]:

@@ -1,0 +1,97 @@
+"""Recordings of ordinary calls: pause, go on, list, hear."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
+from starlette.responses import FileResponse
+
+from api import schemas
+from api.dependencies import TheService
+from api.errors import problems
+from api.security import AsAgent, AsSupervisor
+from telephony import recording
+from telephony.errors import (
+    CallNotFound,
+    DatabaseUnavailable,
+    HandoverRunning,
+    PbxRefused,
+    PbxTimeout,
+    PbxUnavailable,
+    WrongState,
+)
+
+router = APIRouter(tags=["around a call"])
+
+CallId = Annotated[schemas.Word, Path(description="the call's id or its case")]
+
+_CHANGING = (CallNotFound, WrongState, HandoverRunning, PbxUnavailable, PbxTimeout, PbxRefused)
+
+
+class RecordingNow(schemas.Schema):
+    """The recording of a call in progress."""
+
+    id: str
+    state: str = Field(examples=["paused", "resumed"])
+
+
+class Recording(schemas.Schema):
+    """A recording on record."""
+
+    id: str
+    case: str
+    leg: str = Field(description="the leg that was recorded (its uniqueid)")
+    started_at: datetime
+    pauses: int = Field(description="how often it was paused; what was said then is not in it")
+
+
+@router.post("/calls/{call_id}/recording/pause", responses=problems(*_CHANGING))
+async def pause_recording(call_id: CallId, service: TheService, who: AsAgent) -> RecordingNow:
+    """Stop recording while something sensitive is said."""
+    name = await service.recordings.change(call_id, "paused", agent=who.agent)
+    return RecordingNow(id=name, state="paused")
+
+
+@router.post("/calls/{call_id}/recording/resume", responses=problems(*_CHANGING))
+async def resume_recording(call_id: CallId, service: TheService, who: AsAgent) -> RecordingNow:
+    """Go on recording, into the same file."""
+    name = await service.recordings.change(call_id, "resumed", agent=who.agent)
+    return RecordingNow(id=name, state="resumed")
+
+
+@router.get("/recordings", responses=problems(DatabaseUnavailable))
+async def list_recordings(
+    case: Annotated[schemas.Word, Query(description="the case's number")],
+    service: TheService,
+    _who: AsSupervisor,
+) -> schemas.Page[Recording]:
+    """The recordings of a case, the first to begin first."""
+    found = await recording.of_case(service.database, case)
+    items = [
+        Recording(id=one.id, case=one.case, leg=one.leg, started_at=one.started, pauses=one.pauses)
+        for one in found
+    ]
+    return schemas.Page(items=items, next=None)
+
+
+@router.get(
+    "/recordings/{recording_id}/sound",
+    response_class=FileResponse,
+    responses={
+        **problems(recording.RecordingNotFound, DatabaseUnavailable),
+        200: {"content": {"audio/wav": {}}, "description": "the sound: WAV, 8 kHz"},
+        206: {"content": {"audio/wav": {}}, "description": "the part that `Range` asked for"},
+        416: {"description": "`Range` lies outside of the sound"},
+    },
+)
+async def get_recording_sound(
+    recording_id: Annotated[schemas.Word, Path()], service: TheService, _who: AsSupervisor
+) -> FileResponse:
+    """The sound of a recording; `Range` is honoured, so that a player may jump."""
+    file = await recording.sound_of(
+        service.database, service.settings.recording.folder, recording_id
+    )
+    return FileResponse(file, media_type="audio/wav")

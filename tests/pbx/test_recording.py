@@ -1,0 +1,202 @@
+"""Recording of ordinary calls: announced, whole after a hand-over, paused, heard by role only."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from pydantic import SecretStr
+
+from telephony.around_settings import Recording
+from telephony.asterisk_program import find_asterisk
+from telephony.demo.stage import Service
+from telephony.dialplan import Phone
+from telephony.private_pbx import PrivatePbx
+from telephony.settings import Token
+from telephony.tones import SAMPLE_RATE, Samples
+from tests.pbx.scene import CITIZENS, PASSWORD, PhoneFactory, Talk, pbx_settings, wait_until
+from tests.pbx.served import live_call, service_settings, whole_case
+from tests.pbx.test_hold_park import case_now, kinds
+
+pytestmark = pytest.mark.pbx
+
+AGENT_TOKEN = "agent-token-of-the-recording-tests"
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["on", "until-transfer"])
+def after_transfer(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture(scope="module")
+def shared_pbx(after_transfer: bool) -> Iterator[PrivatePbx]:
+    """A PBX that records every call."""
+    with tempfile.TemporaryDirectory(prefix="hotline-tests-") as name:
+        Path(name).chmod(0o755)
+        settings = pbx_settings()
+        recording = Recording(on=True, after_transfer=after_transfer)
+        settings = settings.model_copy(update={"recording": recording})
+        phones = [Phone(one, PASSWORD, "hotline-trunk") for one in CITIZENS]
+        pbx = PrivatePbx(find_asterisk(), Path(name) / "root", settings, phones)
+        with pbx:
+            pbx.console("logger add channel steps verbose(3),notice,warning,error")
+            yield pbx
+
+
+def folder(pbx: PrivatePbx) -> Path:
+    return pbx.places.spool / "monitor" / "hotline"
+
+
+@pytest.fixture
+def service(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Service]:
+    recording = pbx.settings.recording.model_copy(update={"folder": folder(pbx)})
+    tokens = [
+        Token(name="tests", role="supervisor", token=SecretStr(PASSWORD)),
+        Token(name="8001", role="agent", token=SecretStr(AGENT_TOKEN), agent="8001"),
+    ]
+    settings = service_settings(pbx, tmp_path)
+    settings = settings.model_copy(update={"recording": recording, "tokens": tokens})
+    one = Service(settings, tmp_path / "service.log")
+    one.start()
+    yield one
+    one.stop()
+    one.http.close()
+
+
+def samples(sound: bytes) -> Samples:
+    with wave.open(io.BytesIO(sound)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
+
+
+def seconds_of(sound: Samples, hz: float) -> float:
+    """For how long a tone is heard in it, in seconds: windows with a tenth of its energy there."""
+    size = SAMPLE_RATE // 10
+    count = len(sound) // size
+    wave_form = np.exp(-2j * np.pi * hz * np.arange(size) / SAMPLE_RATE)
+    heard = 0
+    for part in sound[: count * size].reshape(count, size).astype(np.float64):
+        energy = float(np.sum(part**2))
+        share = 2 * abs(np.dot(part, wave_form)) ** 2 / size / energy if energy > 1e6 else 0.0
+        heard += share > 0.1
+    return heard / 10
+
+
+def file_of(pbx: PrivatePbx, case: str) -> Path:
+    """The recording of a case, once it is whole."""
+    files = folder(pbx)
+    wait_until(lambda: list(files.glob(f"{case}~*.wav")), "the recording is there")
+    [file] = files.glob(f"{case}~*.wav")
+    seen = [-1]
+
+    def still() -> bool:
+        seen.append(file.stat().st_size)
+        return seen[-1] == seen[-2] > 44
+
+    wait_until(still, "the recording no longer grows")
+    return file
+
+
+def test_given_recorded_call_when_handed_over_then_recording_is_whole_or_ends_by_the_setting(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk, after_transfer: bool
+) -> None:
+    desk, case = phone("110"), case_now(pbx)
+    assert "HOTLINE_RECORDING" in kinds(pbx, case)
+    time.sleep(2)
+    talk.agent.send_dtmf("*1")
+    ringing = desk.wait_for_call(5)
+    ringing.answer()
+    ringing.play_tone(Talk.TARGET_HZ)
+    talk.citizen.wait_hears(Talk.TARGET_HZ, 3)
+    began = time.monotonic()
+    time.sleep(2)
+    talk.citizen.hangup()
+    talked = time.monotonic() - began
+    assert ringing.wait_ended(3) == 200
+    wait_until(lambda: not pbx.console("mixmonitor list").count("wav"), "nothing records")
+    sound = samples(file_of(pbx, case).read_bytes())
+    assert seconds_of(sound, Talk.AGENT_HZ) >= 1.8
+    target, citizen = seconds_of(sound, Talk.TARGET_HZ), seconds_of(sound, Talk.CITIZEN_HZ)
+    if after_transfer:
+        assert talked - 0.5 <= target <= talked + 0.5
+        assert citizen >= 1.8 + talked - 0.5
+    else:
+        assert target == 0
+        assert citizen >= 1.8
+
+
+def test_given_recorded_call_when_paused_by_key_then_what_is_said_is_in_no_file(
+    pbx: PrivatePbx, talk: Talk
+) -> None:
+    case = case_now(pbx)
+    talk.agent.send_dtmf("#8")
+    wait_until(lambda: kinds(pbx, case).count("HOTLINE_RECORDING") == 2, "paused")
+    talk.citizen.play_tone(2100)
+    talk.agent.wait_hears(2100, 4)
+    time.sleep(1)
+    talk.citizen.play_tone(Talk.CITIZEN_HZ)
+    talk.assert_together()
+    talk.agent.send_dtmf("#8")
+    wait_until(lambda: kinds(pbx, case).count("HOTLINE_RECORDING") == 3, "goes on")
+    talk.citizen.play_tone(2500)
+    talk.agent.wait_hears(2500, 4)
+    time.sleep(1)
+    talk.citizen.hangup()
+    assert talk.agent.wait_ended(3) == 200
+    sound = samples(file_of(pbx, case).read_bytes())
+    assert seconds_of(sound, 2100) == 0
+    assert seconds_of(sound, 2500) >= 0.8
+
+
+def test_given_recorded_call_when_paused_over_http_then_heard_by_role_and_by_no_guess(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk, service: Service
+) -> None:
+    call = live_call(service)
+    path = f"/calls/{call['id']}/recording"
+    assert service.post(f"{path}/resume", {}).status_code == 409
+    paused = service.post(f"{path}/pause", {})
+    assert paused.status_code == 200, paused.text
+    assert service.post(f"{path}/pause", {}).status_code == 409
+    talk.citizen.play_tone(2100)
+    talk.agent.wait_hears(2100, 4)
+    talk.citizen.play_tone(Talk.CITIZEN_HZ)
+    talk.assert_together()
+    assert service.post(f"{path}/resume", {}).status_code == 200
+    time.sleep(1)
+    talk.citizen.hangup()
+    assert talk.agent.wait_ended(3) == 200
+    case = whole_case(service, call["case"])
+    details = [one["detail"].split()[0] for one in case["ledger"] if one["event"] == "recorded"]
+    assert details == ["started", "paused", "resumed"]
+    [listed] = service.get(f"/recordings?case={call['case']}")["items"]
+    assert (listed["id"], listed["pauses"]) == (paused.json()["id"], 1)
+    file_of(pbx, call["case"])
+    address = f"/api/v1/recordings/{listed['id']}/sound"
+    whole = service.http.get(address)
+    assert (whole.status_code, whole.headers["content-type"]) == (200, "audio/wav")
+    sound = samples(whole.content)
+    assert seconds_of(sound, 2100) == 0
+    assert seconds_of(sound, Talk.AGENT_HZ) >= 0.5
+    part = service.http.get(address, headers={"Range": "bytes=44-143"})
+    assert (part.status_code, part.content) == (206, whole.content[44:144])
+    assert service.http.get(address, headers={"Range": "bytes=99999999-"}).status_code == 416
+    as_agent = {"Authorization": f"Bearer {AGENT_TOKEN}"}
+    assert service.http.get(address, headers=as_agent).status_code == 403
+    # A file that lies there is nobody's as long as it is not on record.
+    (folder(pbx) / f"{call['case']}~1.1.wav").write_bytes(whole.content)
+    for guess in (
+        f"{call['case']}~1.1",
+        "..%2F..%2Fetc%2Fpasswd",
+        "..",
+        "a~b",
+        f"{listed['id']}%00",
+    ):
+        answer: httpx.Response = service.http.get(f"/api/v1/recordings/{guess}/sound")
+        assert answer.status_code in (404, 422), guess

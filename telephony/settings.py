@@ -198,6 +198,8 @@ DEFAULT_KEYS = [
     Key(code="*3", action="three-way", desk="12345"),
     Key(code="*4", action="three-way", desk="110"),
     Key(code="*5", action="transfer", desk="122"),
+    Key(code="#1", action="consult", desk="110"),
+    Key(code="#2", action="consult", desk="12345"),
 ]
 
 

@@ -95,6 +95,17 @@ class InviteBench(KeyBench):
         await self.ami.answer()
         return invite.arrived - sent
 
+    async def local(self) -> float:
+        """The same by a Local channel and a bare Dial, which can look what became of it."""
+        sent = time.monotonic()
+        self.ami.send(
+            f"Action: Originate\r\nChannel: Local/{DESK}@bench-third/n\r\n"
+            "Context: hotline-third-idle\r\nExten: s\r\nPriority: 1\r\nAsync: true"
+        )
+        invite = await asyncio.wait_for(self.invites.get(), WAIT_S)
+        await self.ami.answer()
+        return invite.arrived - sent
+
 
 async def invites(rounds: int) -> dict[str, list[float]]:
     """Milliseconds from the order to the INVITE, by the way it was given."""
@@ -102,7 +113,13 @@ async def invites(rounds: int) -> dict[str, list[float]]:
         http, ami = await HttpLine.open(stage.service), await BareAmi.open(stage)
         bench = InviteBench(stage, http, ami)
         await bench.begin()
-        ways = {"three-way": bench.press_three_way, "originate": bench.originate}
+        ways = {
+            "three-way": bench.press_three_way,
+            "originate": bench.originate,
+            "local": bench.local,
+        }
+        desk = next(one for one in stage.pbx.settings.desks if one.id == DESK)
+        stage.pbx.console(f"dialplan add extension {DESK},1,Dial({desk.dial},15) into bench-third")
         times: dict[str, list[float]] = {way: [] for way in ways}
         order = list(ways)
         for number in range(rounds + 3):
@@ -143,11 +160,16 @@ def main() -> None:
     times = asyncio.run(invites(presses))
     base = statistics.median(times["originate"])
     print(f"\nkey -> INVITE at the third party, {presses} rounds, ms (limit 1.3 x)")
-    print(f"{'way':<30}{'median':>8}{'p99':>8}{'x Originate':>13}")
-    for way, label in (("originate", "bare AMI Originate"), ("three-way", "HTTP three-way key")):
+    print(f"{'way':<34}{'median':>8}{'p99':>8}{'x Originate':>13}")
+    labels = {
+        "originate": "bare AMI Originate",
+        "local": "bare Originate, Local, bare Dial",
+        "three-way": "HTTP three-way key",
+    }
+    for way, label in labels.items():
         ordered = sorted(times[way])
         middle, p99 = statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
-        print(f"{label:<30}{middle:>8.2f}{p99:>8.2f}{middle / base:>13.2f}")
+        print(f"{label:<34}{middle:>8.2f}{p99:>8.2f}{middle / base:>13.2f}")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ EVENTS = frozenset(
         "ConfbridgeTalking",
         "ConfbridgeRecord",
         "ConfbridgeStopRecord",
+        "ConfbridgeEnd",
         "BridgeEnter",
         "Hangup",
     }
@@ -96,6 +97,8 @@ class Rooms:
         self._ready = False
         self._waiting: list[Event] | None = []
         self._rooms: dict[str, Room] = {}
+        # By room name: a recording may be told before the first party is.
+        self._recorded: dict[str, Recording] = {}
         self._ended: OrderedDict[str, Room] = OrderedDict()
         self._news = asyncio.Event()
         self.on_change: Callable[[str], None] = lambda case: None
@@ -149,6 +152,7 @@ class Rooms:
             self._waiting = None
             return
         self._rooms = rooms
+        self._recorded = {room.case: room.recording for room in rooms.values()}
         meanwhile, self._waiting = self._waiting or [], []
         for event in meanwhile:
             self._apply(event)
@@ -175,7 +179,7 @@ class Rooms:
         if rooms:
             recorders = " ".join(one.name for one in await self._pbx.channels())
         for room in rooms.values():
-            room.recording = "on" if f"CBRec/conf-{room.case}-uid" in recorders else "off"
+            room.recording = "on" if f"CBRec/{room.case}-" in recorders else "off"
         return rooms
 
     async def _names(self) -> list[str]:
@@ -195,7 +199,7 @@ class Rooms:
 
     def _on_down(self) -> None:
         self._ready, self._waiting = False, []
-        self._rooms = {}
+        self._rooms, self._recorded = {}, {}
         self._news.set()
 
     def _on_event(self, event: Event) -> None:
@@ -211,15 +215,19 @@ class Rooms:
         match event.name:
             case "ConfbridgeJoin" if name and case == event.get("AccountCode"):
                 room = self._rooms.setdefault(case, Room(case))
+                room.recording = self._recorded.get(case, "off")
                 self._join(room, event, time.time())
             case "ConfbridgeLeave" if case in self._rooms:
                 self._leave(self._rooms[case], event["Uniqueid"], held=name != case)
             case "ConfbridgeMute" | "ConfbridgeUnmute" | "ConfbridgeTalking":
                 self._tell(event, case)
-            case "ConfbridgeRecord" if case in self._rooms:
-                self._rooms[case].recording = "on"
-            case "ConfbridgeStopRecord" if case in self._rooms:
-                self._rooms[case].recording = "paused"
+            case "ConfbridgeRecord" | "ConfbridgeStopRecord":
+                now: Recording = "on" if event.name == "ConfbridgeRecord" else "paused"
+                self._recorded[name] = now
+                if name in self._rooms:
+                    self._rooms[name].recording = now
+            case "ConfbridgeEnd":
+                self._recorded.pop(name, None)
             case _:
                 return
         self.on_change(case)

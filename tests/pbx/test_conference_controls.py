@@ -50,7 +50,11 @@ class Scene:
 
     def assert_two(self) -> None:
         """Citizen and agent are a call of two again, whose keys work."""
-        wait_until(lambda: live_call(self.service)["id"] == self.call, "a call of two")
+        wait_until(
+            lambda: self.service.http.get(f"/api/v1{self.path}").status_code == 404,
+            "the room is no more",
+        )
+        assert live_call(self.service)["id"] == self.call
         self.citizen.wait_hears(Talk.AGENT_HZ, 4, threshold=0.8)
         self.agent.wait_hears(Talk.CITIZEN_HZ, 4, threshold=0.8)
         gone = self.service.http.get(f"/api/v1{self.path}")

@@ -427,6 +427,8 @@ def test_given_a_third_party_rings_when_it_dies_and_is_back_then_it_is_taken_up(
     talk.citizen.wait_hears(Talk.TARGET_HZ, 8, threshold=0.25)
     follower.sees(lambda: follower.outcomes() == [(handover, "accepted")], "the outcome")
     assert_true(follower, watcher, "three-way")
+    talk.agent.hangup()
+    assert_true(follower, watcher, "talking")
     talk.citizen.hangup()
     follower.sees(lambda: not follower.calls, "the call has ended")
     case = whole_case(served, call["case"])

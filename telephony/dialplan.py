@@ -184,6 +184,8 @@ def render(
         keep_trailing_newline=True,
         autoescape=False,
     )
+    recording = settings.recording
+    environment.globals["records_targets"] = recording.on and recording.after_transfer
     everyone = targets(settings)
     rings = [one.longest_s for one in everyone] + [one.ring_s for one in settings.outside]
     longest = max(rings, default=20)

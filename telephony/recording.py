@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from telephony.handover import Offers
     from telephony.live_model import Channel
     from telephony.pbx import Pbx
-    from telephony.settings import Settings
 
 Change = Literal["paused", "resumed"]
 
@@ -54,10 +53,9 @@ class Recording:
 class Recordings:
     """Pause and go on, over HTTP."""
 
-    def __init__(self, offers: Offers, settings: Settings) -> None:
+    def __init__(self, offers: Offers) -> None:
         self._offers = offers
         self._pbx: Pbx = offers.pbx
-        self._settings = settings
 
     async def change(self, call_id: str, what: Change, *, agent: str | None = None) -> str:
         """Pause the recording of a call, or go on; returns its id.
@@ -67,7 +65,7 @@ class Recordings:
         :meth:`telephony.handover.Offers.press` raises.
         """
         pressed = self._offers.press(call_id, "-", agent)
-        leg: Channel = pressed.citizen if self._settings.recording.after_transfer else pressed.agent
+        leg = pressed.agent
         name = await self._pbx.get_var(leg.name, "RECORDING")
         state = await self._pbx.get_var(leg.name, "RECORDING_STATE")
         if not name or state != STATES[what]:

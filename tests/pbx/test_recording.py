@@ -89,19 +89,22 @@ def seconds_of(sound: Samples, hz: float) -> float:
     return heard / 10
 
 
-def file_of(pbx: PrivatePbx, case: str) -> Path:
-    """The recording of a case, once it is whole."""
-    files = folder(pbx)
-    wait_until(lambda: list(files.glob(f"{case}~*.wav")), "the recording is there")
-    [file] = files.glob(f"{case}~*.wav")
+def files_of(pbx: PrivatePbx, case: str, count: int = 1) -> list[Path]:
+    """The recordings of a case, once they are whole; who began to talk first comes first."""
+
+    def there() -> list[Path]:
+        found = folder(pbx).glob(f"{case}~*.wav")
+        return sorted(found, key=lambda file: float(file.stem.rpartition("~")[2]))
+
+    wait_until(lambda: len(there()) == count, f"{count} recordings; there are {there()}")
     seen = [-1]
 
     def still() -> bool:
-        seen.append(file.stat().st_size)
+        seen.append(sum(file.stat().st_size for file in there()))
         return seen[-1] == seen[-2] > 44
 
-    wait_until(still, "the recording no longer grows")
-    return file
+    wait_until(still, "the recordings no longer grow")
+    return there()
 
 
 def test_given_recorded_call_when_handed_over_then_recording_is_whole_or_ends_by_the_setting(
@@ -120,16 +123,34 @@ def test_given_recorded_call_when_handed_over_then_recording_is_whole_or_ends_by
     talk.citizen.hangup()
     talked = time.monotonic() - began
     assert ringing.wait_ended(3) == 200
-    wait_until(lambda: not pbx.console("mixmonitor list").count("wav"), "nothing records")
-    sound = samples(file_of(pbx, case).read_bytes())
+    first, *others = (
+        samples(file.read_bytes()) for file in files_of(pbx, case, 2 if after_transfer else 1)
+    )
+    for hz in (Talk.AGENT_HZ, Talk.CITIZEN_HZ):
+        assert seconds_of(first, hz) >= 1.8
+    assert seconds_of(first, Talk.TARGET_HZ) == 0
+    for second in others:
+        assert talked - 0.5 <= len(second) / SAMPLE_RATE <= talked + 1
+        for hz in (Talk.TARGET_HZ, Talk.CITIZEN_HZ):
+            assert talked - 0.5 <= seconds_of(second, hz) <= talked + 0.5
+        assert seconds_of(second, Talk.AGENT_HZ) == 0
+
+
+def test_given_recorded_call_when_target_refuses_then_the_agents_recording_goes_on(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
+) -> None:
+    desk, case = phone("110"), case_now(pbx)
+    talk.agent.send_dtmf("*1")
+    desk.wait_for_call(5).deny(486)
+    talk.assert_together()
+    talk.citizen.play_tone(2500)
+    talk.agent.wait_hears(2500, 4)
+    time.sleep(2)
+    talk.citizen.hangup()
+    assert talk.agent.wait_ended(3) == 200
+    sound = samples(files_of(pbx, case)[0].read_bytes())
+    assert seconds_of(sound, 2500) >= 1.8
     assert seconds_of(sound, Talk.AGENT_HZ) >= 1.8
-    target, citizen = seconds_of(sound, Talk.TARGET_HZ), seconds_of(sound, Talk.CITIZEN_HZ)
-    if after_transfer:
-        assert talked - 0.5 <= target <= talked + 0.5
-        assert citizen >= 1.8 + talked - 0.5
-    else:
-        assert target == 0
-        assert citizen >= 1.8
 
 
 def test_given_recorded_call_when_paused_by_key_then_what_is_said_is_in_no_file(
@@ -150,7 +171,7 @@ def test_given_recorded_call_when_paused_by_key_then_what_is_said_is_in_no_file(
     time.sleep(1)
     talk.citizen.hangup()
     assert talk.agent.wait_ended(3) == 200
-    sound = samples(file_of(pbx, case).read_bytes())
+    sound = samples(files_of(pbx, case)[0].read_bytes())
     assert seconds_of(sound, 2100) == 0
     assert seconds_of(sound, 2500) >= 0.8
 
@@ -175,9 +196,10 @@ def test_given_recorded_call_when_paused_over_http_then_heard_by_role_and_by_no_
     case = whole_case(service, call["case"])
     details = [one["detail"].split()[0] for one in case["ledger"] if one["event"] == "recorded"]
     assert details == ["started", "paused", "resumed"]
-    [listed] = service.get(f"/recordings?case={call['case']}")["items"]
+    found = service.http.get("/api/v1/recordings", params={"case": call["case"]})
+    [listed] = found.json()["items"]
     assert (listed["id"], listed["pauses"]) == (paused.json()["id"], 1)
-    file_of(pbx, call["case"])
+    files_of(pbx, call["case"])
     address = f"/api/v1/recordings/{listed['id']}/sound"
     whole = service.http.get(address)
     assert (whole.status_code, whole.headers["content-type"]) == (200, "audio/wav")

@@ -163,7 +163,7 @@ class LiveCalls:
         return next((one for one in others if one.role == "agent"), next(iter(others), None))
 
     def party_of(self, uniqueid: str) -> str:
-        """Which agent or desk a channel belongs to; "" for a citizen's, or one that is not known."""
+        """Which agent or desk a channel belongs to; "" for a citizen's, or one not known."""
         channel = self._channels.get(uniqueid)
         return channel.party if channel and channel.role in ("agent", "target") else ""
 

@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 HOTLINE := .venv/bin/hotline
 
-.PHONY: help setup demo run test lint bench clean
+.PHONY: help setup demo run test test-all table soak lint bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -11,6 +11,9 @@ help:
 	@echo "make run    the service with a private Asterisk, until Ctrl-C"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make bench  the figures, beside peers in the same run"
+	@echo "make test-all  make test, and the service killed and cut off at every state of every hand-over"
+	@echo "make table  the table of hand-overs that the tests fill"
+	@echo "make soak   random calls, kills and link cuts: make soak SECONDS=1800 SEED=1"
 
 .venv/.ready: requirements.lock pyproject.toml scripts/setup-python
 	@scripts/setup-python
@@ -30,7 +33,18 @@ lint: .venv/.ready
 	@$(PY) -m mypy
 
 test: setup lint
-	@$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+
+test-all: export HOTLINE_TEST_ALL = 1
+test-all: test
+
+table: .venv/.ready
+	@$(PY) -m tests.handovers.show
+
+SECONDS ?= 1800
+SEED ?= 1
+soak: setup
+	@$(PY) -m bench.soak $(SECONDS) $(SEED)
 
 bench: setup
 	@$(PY) -m bench $(ARGS)

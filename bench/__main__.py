@@ -11,6 +11,7 @@ PARTS = (
     ["bench.return_gap", "20"],
     ["bench.three_way"],
     ["bench.load_legs", "500", "20"],
+    ["bench.handovers", "1000", "10"],
     ["bench.legs_build"],
 )
 

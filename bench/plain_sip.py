@@ -177,10 +177,17 @@ class PlainEndpoint(asyncio.DatagramProtocol):
         )
 
     def _request(
-        self, method: str, dialog: Dialog, *, extra: str = "", body: str = "", cseq: int = 0
+        self,
+        method: str,
+        dialog: Dialog,
+        *,
+        extra: str = "",
+        body: str = "",
+        kind: str = "application/sdp",
+        cseq: int = 0,
     ) -> None:
         self._count += 1
-        kind = "Content-Type: application/sdp\r\n" if body else ""
+        kind = f"Content-Type: {kind}\r\n" if body else ""
         branch = f"z9hG4bK{self.port}x{self._count}"
         self._send(
             f"{method} {dialog.target} SIP/2.0\r\n"

@@ -8,7 +8,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from telephony.asterisk_program import cache_dir, find_asterisk
 from telephony.demo.stage import Service
 from telephony.dialplan import Phone
 from telephony.private_pbx import PrivatePbx, free_port
-from telephony.settings import Agent, Desk, Http, Line, Settings, Token
+from telephony.settings import Agent, Desk, Http, Key, Line, Settings, Token
 
 CITIZEN = "13804210001"
 DESKS = ("110", "12345")
@@ -69,8 +69,21 @@ class BenchStage:
 
 
 @asynccontextmanager
-async def bench_stage(agents: int) -> AsyncIterator[BenchStage]:
-    """Everything up, with that many agents signed in; taken down at the end."""
+async def bench_stage(
+    agents: int,
+    *,
+    citizens: Sequence[str] = (CITIZEN,),
+    desks: Sequence[Desk] = (),
+    keys: Sequence[Key] = (),
+    ring_s: int = 20,
+    silence_s: int = 60,
+) -> AsyncIterator[BenchStage]:
+    """Everything up, with that many agents signed in; taken down at the end.
+
+    ``citizens``: the numbers that may call; ``desks``, ``keys``: beside the usual ones;
+    ``ring_s``: how long the usual desks ring; ``silence_s``: calls carry no sound and are cut
+    after so long.
+    """
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=cache_dir()) as name:
         folder = Path(name)
@@ -78,17 +91,24 @@ async def bench_stage(agents: int) -> AsyncIterator[BenchStage]:
         ids = [str(8100 + number) for number in range(agents)]
         # The endpoints' addresses are part of the PBX's configuration, its port is told them after.
         placed = [await PlainEndpoint.open(who, 0) for who in (CITIZEN, "agents", "desks")]
-        settings = _settings(folder, ids)
+        settings = _settings(folder, ids, [*_desks(ring_s), *desks], keys)
         places = dict.fromkeys(ids, placed[1].port) | dict.fromkeys(DESKS, placed[2].port)
         phones = [
-            Phone(one, "", "hotline-agents", contact=f"sip:{one}@127.0.0.1:{port}")
+            Phone(
+                one,
+                "",
+                "hotline-agents",
+                contact=f"sip:{one}@127.0.0.1:{port}",
+                silence_s=silence_s,
+            )
             for one, port in places.items()
         ]
+        phones += [Phone(one, "", "hotline-trunk", silence_s=silence_s) for one in citizens]
         pbx = PrivatePbx(
             find_asterisk(),
             folder / "pbx",
             settings,
-            [Phone(CITIZEN, "", "hotline-trunk"), *phones],
+            phones,
             rtp_ports=2000,
         )
         service = Service(pbx.settings, folder / "service.log")
@@ -112,13 +132,19 @@ async def bench_stage(agents: int) -> AsyncIterator[BenchStage]:
                 endpoint.close()
 
 
-def _settings(folder: Path, agents: list[str]) -> Settings:
+def _desks(ring_s: int) -> list[Desk]:
+    return [Desk(id=one, name=one, dial=f"PJSIP/{one}", ring_s=ring_s) for one in DESKS]
+
+
+def _settings(
+    folder: Path, agents: list[str], desks: Sequence[Desk], keys: Sequence[Key]
+) -> Settings:
     return Settings(
         database_url=f"sqlite:///{folder / 'record.sqlite'}",
         line=Line(agent_ring_s=5),
         agents=[Agent(id=one) for one in agents],
-        desks=[Desk(id=one, name=one, dial=f"PJSIP/{one}") for one in DESKS],
-        keys=[],
+        desks=list(desks),
+        keys=list(keys),
         tokens=[Token(name="bench", role="admin", token=SecretStr("a-token-of-the-bench"))],
         http=Http(port=free_port(socket.SOCK_STREAM)),
     )

@@ -49,6 +49,8 @@ class Cell:
         self.next: SoftCall
         """The queue's next agent, who has it after all."""
         self.case = self.call_id = ""
+        self.desk = seat.desks[0]
+        """Whom the agent hands over to, where the column does not say it."""
         self.pressed: list[int] = []
         """What the presses were answered, as HTTP or SIP status; a key is answered nothing."""
         self.hook: Callable[[State], None] = lambda state: None
@@ -126,7 +128,7 @@ class Cell:
 
     def press_anyhow(self, desk: str = "") -> int:
         """Press, whatever is answered."""
-        status = self.way.press(self, desk or self.seat.desks[0])
+        status = self.way.press(self, desk or self.desk)
         self.pressed.append(status)
         assert status != 500, f"the press was answered {status}"
         return status
@@ -382,6 +384,29 @@ class Cell:
             calls[who] = sum(name.startswith(f"PJSIP/{who}-") for name in there.values())
         assert_legs(self.floor.record.legs(rows), there, self.case, roles, calls)
 
+    def stored(self) -> None:
+        """The service has the whole case on record, as the PBX wrote it."""
+        rows = self._rows()
+        mine = {leg.uniqueid for leg in self.floor.record.legs(rows) if leg.case == self.case}
+        wanted = [(one.id, one.outcomes[0]) for one in hand_overs(rows, self.case)]
+        seen: object = None
+
+        def whole() -> bool:
+            nonlocal seen
+            answer = self.http("GET", f"/cases/{self.case}")
+            if answer.status_code != 200:
+                seen = answer.status_code
+                return False
+            case = answer.json()
+            legs = {leg["uniqueid"] for leg in case["legs"] if leg["state"] == "complete"}
+            states = [(one["id"], one["state"]) for one in case["handovers"]]
+            seen = legs, states
+            return legs == mine and states == wanted
+
+        with suppress(AssertionError):
+            eventually(whole, "the case is whole", every_s=0.2)
+        assert whole(), f"the service has {seen}, the PBX wrote {mine} {wanted}"
+
     def close(self) -> None:
         """Whatever happened: let go of every call, so that the seat is free for another cell."""
         for call in self._my_calls():
@@ -397,11 +422,13 @@ class Cell:
         return self.floor.steps((f"PJSIP/{self.seat.citizen}-", self.case or "?"), self._began)
 
 
-def eventually(true: Callable[[], object], what: str, every_s: float = 0.1) -> None:
+def eventually(
+    true: Callable[[], object], what: str, *, every_s: float = 0.1, limit_s: float = PATIENCE_S
+) -> None:
     """Wait for a state that tells nobody when it begins; seldom looked at, for others wait too."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + limit_s
     while not true():
-        assert time.monotonic() < deadline, f"after {PATIENCE_S} s still not: {what}"
+        assert time.monotonic() < deadline, f"after {limit_s} s still not: {what}"
         time.sleep(every_s)
 
 

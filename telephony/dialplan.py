@@ -157,11 +157,17 @@ def own_phones(settings: Settings) -> list[Phone]:
         for d in settings.desks
         if d.password
     ]
-    return desks + [
+    agents = [
         Phone(a.id, a.password.get_secret_value(), "hotline-agents", a.name)
-        for a in [*settings.agents, *settings.supervisors]
+        for a in settings.agents
         if a.password
     ]
+    supervisors = [
+        Phone(one.id, one.password.get_secret_value(), "hotline-agents", one.name)
+        for one in settings.supervisors
+        if one.password
+    ]
+    return [*desks, *agents, *supervisors]
 
 
 def render(

@@ -13,7 +13,7 @@ from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
 from api.security import AsAgent, AsSupervisor
-from telephony import recording
+from telephony import recording as recordings
 from telephony.errors import (
     CallNotFound,
     DatabaseUnavailable,
@@ -69,7 +69,7 @@ async def list_recordings(
     _who: AsSupervisor,
 ) -> schemas.Page[Recording]:
     """The recordings of a case, the first to begin first."""
-    found = await recording.of_case(service.database, case)
+    found = await recordings.of_case(service.database, case)
     items = [
         Recording(id=one.id, case=one.case, leg=one.leg, started_at=one.started, pauses=one.pauses)
         for one in found
@@ -78,20 +78,18 @@ async def list_recordings(
 
 
 @router.get(
-    "/recordings/{recording_id}/sound",
+    "/recordings/{recording}/sound",
     response_class=FileResponse,
     responses={
-        **problems(recording.RecordingNotFound, DatabaseUnavailable),
+        **problems(recordings.RecordingNotFound, DatabaseUnavailable),
         200: {"content": {"audio/wav": {}}, "description": "the sound: WAV, 8 kHz"},
         206: {"content": {"audio/wav": {}}, "description": "the part that `Range` asked for"},
         416: {"description": "`Range` lies outside of the sound"},
     },
 )
 async def get_recording_sound(
-    recording_id: Annotated[schemas.Word, Path()], service: TheService, _who: AsSupervisor
+    recording: Annotated[schemas.Word, Path()], service: TheService, _who: AsSupervisor
 ) -> FileResponse:
     """The sound of a recording; `Range` is honoured, so that a player may jump."""
-    file = await recording.sound_of(
-        service.database, service.settings.recording.folder, recording_id
-    )
+    file = await recordings.sound_of(service.database, service.settings.recording.folder, recording)
     return FileResponse(file, media_type="audio/wav")

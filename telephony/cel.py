@@ -140,7 +140,9 @@ class Clock:
             if text[4:5] == "-":
                 return self._date(text)
             whole, _, fraction = text.partition(".")
-            at = int(whole) * 1_000_000 + (int(fraction.ljust(6, "0")[:6]) if fraction else 0)
+            if len(fraction) != 6:
+                fraction = fraction.ljust(6, "0")[:6]
+            at = int(whole) * 1_000_000 + int(fraction)
         except (ValueError, OverflowError):
             raise BadRow(f"eventtime {text[:40]!r} is not a time") from None
         if not 0 < at < 253_402_300_800_000_000:
@@ -192,6 +194,10 @@ class Layout:
 
     def row(self, fields: list[str]) -> CelRow:
         """The row of these fields; raises :class:`BadRow` with the reason."""
+        return CelRow._make(self.values(fields))
+
+    def values(self, fields: list[str]) -> tuple[Any, ...]:
+        """The values of the row, as :meth:`row` gives them a name each."""
         if len(fields) != self.width:
             raise BadRow(f"{len(fields)} fields where the header has {self.width}")
         fields.append("")
@@ -205,19 +211,19 @@ class Layout:
             return _user_defined(at, name, picked)
         if not picked[2]:
             picked = (*picked[:2], picked[1], *picked[3:])
-        return CelRow._make((at, event, *picked))
+        return (at, event, *picked)
 
 
-def _user_defined(at: int, name: str, picked: tuple[str, ...]) -> CelRow:
+def _user_defined(at: int, name: str, picked: tuple[str, ...]) -> tuple[Any, ...]:
     known = _EVENTS.get(name.strip().upper())
     if not name.strip():
         raise BadRow("eventtype is empty")
     linkedid = picked[2] or picked[1]
     if known not in (None, USER_DEFINED):
-        return CelRow._make((at, known, *picked[:2], linkedid, *picked[3:]))
+        return (at, known, *picked[:2], linkedid, *picked[3:])
     # cel_custom writes the dialplan's own name as the event type.
     fact = picked[10] or ("" if known else name)
-    return CelRow._make((at, USER_DEFINED, *picked[:2], linkedid, *picked[3:10], fact, picked[11]))
+    return (at, USER_DEFINED, *picked[:2], linkedid, *picked[3:10], fact, picked[11])
 
 
 @lru_cache(maxsize=512)

@@ -8,8 +8,10 @@ import marshal
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, tzinfo
+from itertools import chain, pairwise
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from telephony.cel import OUR_COLUMNS, BadRow, CelHeaderError, CelRow, Layout, read_lines
 
@@ -17,7 +19,8 @@ RUN = 50_000
 """Rows that are sorted in memory at a time."""
 BLOCK = 500
 
-Keyed = tuple[int, int, CelRow]  # time, place among rows of the same time, row
+Keyed = tuple[int, int, tuple[Any, ...]]
+"""Time, place among rows of the same time, and the values of the :class:`CelRow`."""
 
 
 def read_cel(
@@ -73,50 +76,70 @@ def _keyed(
     place = layout.id_place
     for number, fields in lines:
         try:
-            row = layout.row(fields)
+            values = layout.values(fields)
         except BadRow as error:
             on_bad(number, str(error))
             continue
         tie = number
         if place is not None and fields[place].isdecimal():
             tie = int(fields[place])
-        yield row.at, tie, row
+        yield values[0], tie, values
 
 
 def sort_rows(rows: Iterable[Keyed], run: int = RUN) -> Iterator[CelRow]:
     """Rows in the order of time; more than ``run`` of them are sorted on disk."""
     held: list[Keyed] = []
     with tempfile.TemporaryDirectory(prefix="hotline-cel-") as folder:
-        runs: list[Path] = []
+        runs: list[_Run] = []
+        merged: Iterator[Keyed]
         for keyed in rows:
             held.append(keyed)
             if len(held) >= run:
-                runs.append(_spill(held, Path(folder) / f"run{len(runs)}"))
+                runs.append(_Run.spill(held, Path(folder) / f"run{len(runs)}"))
                 held = []
         held.sort(key=_ORDER)
-        merged = heapq.merge(*map(_unspill, runs), held, key=_ORDER) if runs else held
-        for _, _, row in merged:
-            yield row
+        if runs:
+            if held:
+                runs.append(_Run.spill(held, Path(folder) / "last"))
+            runs.sort(key=_Run.key)
+            apart = all(one.last <= other.first for one, other in pairwise(runs))
+            # Files are in the order of time as a rule: then nothing is to be merged.
+            merged = chain(*runs) if apart else heapq.merge(*runs, key=_ORDER)
+        else:
+            merged = iter(held)
+        make = CelRow._make
+        for _, _, values in merged:
+            yield make(values)
 
 
 _ORDER = itemgetter(0, 1)
 
 
-def _spill(rows: list[Keyed], path: Path) -> Path:
-    rows.sort(key=_ORDER)
-    with path.open("wb") as file:
-        for start in range(0, len(rows), BLOCK):
-            block = [(at, tie, tuple(row)) for at, tie, row in rows[start : start + BLOCK]]
-            marshal.dump(block, file)
-    return path
+class _Run:
+    """Rows in order, on disk."""
 
+    def __init__(self, path: Path, first: tuple[int, int], last: tuple[int, int]) -> None:
+        self.path = path
+        self.first = first
+        self.last = last
 
-def _unspill(path: Path) -> Iterator[Keyed]:
-    with path.open("rb") as file:
-        while True:
-            try:
-                block = marshal.load(file)
-            except EOFError:
-                return
-            for at, tie, row in block:
-                yield at, tie, CelRow._make(row)
+    @classmethod
+    def spill(cls, rows: list[Keyed], path: Path) -> _Run:
+        rows.sort(key=_ORDER)
+        with path.open("wb") as file:
+            for start in range(0, len(rows), BLOCK):
+                block = [(at, tie, tuple(row)) for at, tie, row in rows[start : start + BLOCK]]
+                marshal.dump(block, file)
+        return cls(path, _ORDER(rows[0]), _ORDER(rows[-1]))
+
+    def key(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        return self.first, self.last
+
+    def __iter__(self) -> Iterator[Keyed]:
+        with self.path.open("rb") as file:
+            while True:
+                try:
+                    block = marshal.load(file)
+                except EOFError:
+                    return
+                yield from block

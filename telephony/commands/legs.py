@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
+import os
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -18,7 +21,7 @@ import typer
 from telephony.call_legs import build_legs
 from telephony.cel_sort import read_cel
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
-from telephony.errors import NotFound
+from telephony.errors import HotlineError, NotFound
 
 app = typer.Typer(help="Call legs: each party's part in each call.", no_args_is_help=True)
 
@@ -49,6 +52,20 @@ class CelFileNotFound(NotFound):
 
     code = "cel-file-not-found"
     title = "No such CEL file"
+
+
+class CelFileUnreadable(HotlineError):
+    """The CEL file breaks off, is no whole gzip, or cannot be sorted for want of disk space."""
+
+    code = "cel-file-unreadable"
+    title = "The CEL file cannot be read to its end"
+
+
+class OutputFailed(HotlineError):
+    """What is printed cannot be written: the disk is full, or nobody reads the pipe any more."""
+
+    code = "output-failed"
+    title = "The output cannot be written"
 
 
 @app.command("list")
@@ -119,8 +136,8 @@ def build(
 ) -> None:
     """Build legs from a CEL file and print them as JSON, without a database or settings.
 
-    Rows may stand in any order. Broken rows are named on stderr and the rest is used; exit
-    status 1 says that there were some.
+    A file packed by gzip is read as it is. Rows may stand in any order. Broken rows are named on
+    stderr and the rest is used; exit status 1 says that there were some.
     """
     try:
         zone = ZoneInfo(tz)
@@ -135,9 +152,13 @@ def build(
         if len(broken) < MAX_NAMED:
             broken.append((line, reason))
 
-    with clear_errors(), _open(file) as lines:
-        rows = read_cel(lines, on_bad, zone=zone, has_header=header)
-        _print_array(leg.to_dict() for leg in build_legs(rows, pbx=pbx))
+    with clear_errors():
+        try:
+            with _open(file) as lines:
+                rows = read_cel(lines, on_bad, zone=zone, has_header=header)
+                _print_array(leg.to_dict() for leg in build_legs(rows, pbx=pbx))
+        except (OSError, EOFError, zlib.error) as error:
+            raise CelFileUnreadable(f"{file} cannot be read to its end: {error}") from None
     if count:
         for line, reason in sorted(broken):
             stderr.print(f"hotline: {file} line {line}: {reason}", soft_wrap=True, markup=False)
@@ -150,21 +171,38 @@ def build(
 def _open(file: str) -> Iterator[Iterator[str]]:
     with ExitStack() as stack:
         try:
-            raw = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
+            raw: Any = (
+                sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
+            )
         except OSError as error:
             raise CelFileNotFound(f"{file} cannot be read: {error.strerror}") from None
+        if not isinstance(raw, io.BufferedReader):
+            raw = io.BufferedReader(raw)
+        if raw.peek(2)[:2] == b"\x1f\x8b":
+            raw = stack.enter_context(gzip.open(raw))
         yield io.TextIOWrapper(raw, "utf-8-sig", errors="replace", newline="")
 
 
 def _print_array(items: Iterator[dict[str, Any]]) -> None:
     """A JSON array, one element a line, written as the elements come."""
-    out = sys.stdout.buffer
     lead = b"[\n"
     for item in items:
-        out.write(lead + orjson.dumps(item))
+        _write(lead + orjson.dumps(item))
         lead = b",\n"
-    out.write(b"[]\n" if lead == b"[\n" else b"\n]\n")
-    out.flush()
+    _write(b"[]\n" if lead == b"[\n" else b"\n]\n", last=True)
+
+
+def _write(data: bytes, *, last: bool = False) -> None:
+    out = sys.stdout.buffer
+    try:
+        out.write(data)
+        if last:
+            out.flush()
+    except OSError as error:
+        # What is left in the buffer would fail again as Python ends, with a traceback.
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), out.fileno())
+        raise OutputFailed(f"the output cannot be written: {error.strerror}") from None
 
 
 def _filters(

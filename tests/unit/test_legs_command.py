@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +143,46 @@ def test_given_our_own_file_without_header_then_it_can_be_read(tmp_path: Path) -
     file = tmp_path / "Master.csv"
     file.write_bytes(TRANSFER)
     assert len(built(file, "--no-header")) == 3
+
+
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_given_a_packed_file_then_it_is_read_as_it_is(tmp_path: Path, source: str) -> None:
+    packed = gzip.compress(HEADER + TRANSFER)
+    if source == "stdin":
+        result = run("legs", "build", "-", stdin=packed)
+        assert result.exit_code == 0
+        assert len(json.loads(result.stdout)) == 3
+        return
+    file = tmp_path / "Master.csv.1.gz"
+    file.write_bytes(packed)
+    assert len(built(file)) == 3
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_given_a_broken_packed_file_then_one_line_says_so(tmp_path: Path, damage: str) -> None:
+    packed = gzip.compress(HEADER + TRANSFER)
+    file = tmp_path / "Master.csv.gz"
+    file.write_bytes(packed[:-40] if damage == "cut" else packed[:-5] + b"?????")
+    result = run("legs", "build", str(file))
+    assert result.exit_code == 1
+    assert "cel-file-unreadable" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_given_a_full_disk_then_one_line_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "cel.csv"
+    file.write_bytes(HEADER + TRANSFER)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "telephony.cli", "legs", "build", str(file)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert "output-failed" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_given_no_such_file_or_zone_then_the_status_tells_which(tmp_path: Path) -> None:

@@ -14,11 +14,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 import structlog
 
 from telephony.errors import CallNotFound, PbxRefused, PbxTimeout, PbxUnavailable
+from telephony.live_handovers import (
+    ANSWERED,
+    ENDS_HANDOVER,
+    HANDED,
+    HANDOVER,
+    VARIABLES,
+    offered,
+    taken_up,
+)
 from telephony.live_model import (
     Call,
     Channel,
@@ -54,16 +63,6 @@ SNAPSHOTS = (
 """Events that carry a whole channel, so that any of them brings what is known up to date."""
 EVENTS = frozenset({*SNAPSHOTS, "Rename", "Hangup", "UserEvent"})
 """All events the live picture needs: what the AMI link must let through."""
-
-HANDED = ("HANDED_BY", "THEIR_CASE")
-"""Which side handed the call over to us, and its case number there: on the citizen's channel."""
-VARIABLES = ("HOTLINE_ROLE", "PARTY", "HANDOVER_ID", "DESK", "BY", "KIND", "REASON", *HANDED)
-"""What our dialplan keeps on channels, asked for when the picture is rebuilt."""
-HANDOVER = "SHARED(HANDOVER)"
-"""The id of the hand-over that runs, on the citizen's channel."""
-ANSWERED = "SHARED(ANSWERED)"
-"""The id of the hand-over whose desk has answered, but has not accepted yet."""
-ENDS_HANDOVER = frozenset({"HOTLINE_ACCEPTED", "HOTLINE_ENDED", "HOTLINE_RETURNED"})
 
 
 class LiveCalls:
@@ -196,7 +195,7 @@ class LiveCalls:
         self._clear()
         for now in channels:
             self._add(now)
-        self._take_up_handovers(channels)
+        self._citizens |= taken_up(channels, self._citizens)
         meanwhile, self._waiting = self._waiting or [], []
         for event in meanwhile:
             self._apply(event)
@@ -244,27 +243,6 @@ class LiveCalls:
             self._tell(channel, now.variables.get("PARTY", ""))
         elif now.variables.get("HOTLINE_ROLE") == "supervisor":
             channel.role, channel.told = "supervisor", True
-
-    def _take_up_handovers(self, channels: list[ChannelNow]) -> None:
-        """Find the hand-overs that run: the citizen's channel names them, another may know more."""
-        known_by_id: dict[str, dict[str, str]] = {}
-        for now in channels:
-            if "DESK" in now.variables:
-                facts = known_by_id.setdefault(now.variables.get("HANDOVER_ID", ""), {})
-                facts |= {name: value for name, value in now.variables.items() if value}
-        for now in channels:
-            running = now.variables.get(HANDOVER, "")
-            # Before the dialplan's first step it has no id yet; the event with the id follows.
-            if now.uniqueid in self._citizens and running.startswith(f"{now.account}-h"):
-                facts = known_by_id.get(running, {})
-                self._citizens[now.uniqueid] = RunningHandover(
-                    id=running,
-                    desk=facts.get("DESK", ""),
-                    by=facts.get("BY", ""),
-                    kind=facts.get("KIND", "three-way"),
-                    reason=unquote(facts.get("REASON", "")),
-                    state="answered" if now.variables.get(ANSWERED) == running else "offered",
-                )
 
     def _apply(self, event: Event) -> None:
         name, uniqueid = event.name, event.get("Uniqueid")
@@ -319,13 +297,7 @@ class LiveCalls:
             caller = fact.get("caller") or channel.uniqueid
             if caller in self._citizens:
                 self.on_touch(caller)
-                self._citizens[caller] = RunningHandover(
-                    id=fact.get("id", ""),
-                    desk=fact.get("desk", ""),
-                    by=fact.get("by", ""),
-                    kind=fact.get("kind", ""),
-                    reason=fact.get("reason", ""),
-                )
+                self._citizens[caller] = offered(fact)
         elif kind == "HOTLINE_ANSWERED":
             for caller in self._accounts.get(fact.get("case", "")):
                 running = self._citizens.get(caller)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from telephony.errors import (
@@ -28,55 +27,15 @@ from telephony.errors import (
 from telephony.handover import OFFER_LIMIT_S, Handover, Pressed
 from telephony.live_model import Call, Channel
 from telephony.pbx import Ask, ask_hangup, ask_originate, ask_redirect, ask_set_var
-from telephony.rooms import Member, Room, members_of
+from telephony.room_model import Conference, Decision, Outcome, Party
+from telephony.rooms import Room, members_of
 
 if TYPE_CHECKING:
     from telephony.ami_client import Event
     from telephony.call_control import CallControl
 
-Outcome = Literal["taken-by", "undecided"]
-
 MOVE_LIMIT_S = 2.0
 """How long a party may take from one place to another; it takes some milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """Who is in a three-way call. ``channel`` is what the live picture knows of them."""
-
-    member: Member
-    channel: Channel
-
-    @property
-    def role(self) -> str:
-        """Citizen, agent, target (a desk) or other."""
-        return self.channel.role
-
-
-@dataclass(frozen=True, slots=True)
-class Conference:
-    """A three-way call as it is now. ``call`` is None when the citizen has left it."""
-
-    room: Room
-    call: Call | None
-    parties: tuple[Party, ...]
-    locked: bool
-
-    @property
-    def citizen(self) -> Party | None:
-        """The citizen, unless they have left."""
-        return next((one for one in self.parties if one.role == "citizen"), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What the sides agreed on. ``desk`` takes the case; None: it stays with the first contact."""
-
-    case: str
-    room: str
-    outcome: Outcome
-    desk: str | None
-    by: str
 
 
 class RoomControls:

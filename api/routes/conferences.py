@@ -13,7 +13,7 @@ from api.dependencies import TheService
 from api.errors import problems
 from api.schemas import Reason, Schema, Word
 from api.security import AsAgent
-from telephony import handover, room_controls
+from telephony import handover, room_model
 from telephony.errors import (
     ConferenceNotFound,
     DeskNotFound,
@@ -239,7 +239,7 @@ async def end_conference(
     return _decision(decision)
 
 
-def _shape(service: TheService, conference: room_controls.Conference) -> Conference:
+def _shape(service: TheService, conference: room_model.Conference) -> Conference:
     running = conference.call.handover if conference.call else None
     return Conference(
         id=conference.room.case,
@@ -285,7 +285,7 @@ def _handover(begun: handover.Handover) -> schemas.Handover:
     )
 
 
-def _decision(made: room_controls.Decision) -> Decision:
+def _decision(made: room_model.Decision) -> Decision:
     return Decision(
         case=made.case, room=made.room, outcome=made.outcome, desk=made.desk, by=made.by
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -58,3 +59,24 @@ class Recording(Section):
         None, description="where the service finds them: monitor/hotline below the PBX's spool"
     )
     pause_key: KeyCode = Field("#8", description="pressed during a call: pause, and go on")
+
+
+def around_agrees(
+    parking: Parking,
+    recording: Recording,
+    supervisors: Sequence[Supervisor],
+    keys: Sequence[str],
+    others: Sequence[str],
+) -> None:
+    """Raise ValueError for a key with two meanings in a call, or an extension with two owners.
+
+    ``keys``: the codes of `keys`; ``others``: the ids of desks and agents.
+    """
+    codes = [*keys, parking.key, recording.pause_key]
+    for code in codes:
+        if codes.count(code) > 1:
+            raise ValueError(f"{code} is two keys at once; change one")
+    ids = [one.id for one in supervisors]
+    for one in ids:
+        if one in others or ids.count(one) > 1:
+            raise ValueError(f"{one} is a supervisor and somebody else at once; rename one")

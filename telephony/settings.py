@@ -28,7 +28,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as EnvError
 
 from telephony.agent_settings import DEFAULT_PAUSE_REASONS, Callback, PauseReason, Survey
-from telephony.around_settings import Parking, Recording, Supervisor
+from telephony.around_settings import Parking, Recording, Supervisor, around_agrees
 from telephony.errors import DeskNotFound, NumberNotAllowed, SettingsError
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
 from telephony.setting_types import (
@@ -267,6 +267,8 @@ class Settings(BaseSettings):
         groups_agree(self.groups, [*desks, *agents])
         outside_agrees(self.outside, [*desks, *agents, *groups])
         partners_agree(self.partners, desks)
+        codes = [key.code for key in self.keys]
+        around_agrees(self.parking, self.recording, self.supervisors, codes, [*desks, *agents])
         return self
 
     def _codes(self) -> list[str]:

@@ -49,14 +49,14 @@ class Recording(schemas.Schema):
 
 
 @router.post("/calls/{call_id}/recording/pause", responses=problems(*_CHANGING))
-async def pause_recording(call_id: CallId, service: TheService, who: AsAgent) -> RecordingNow:
+async def pause_call_recording(call_id: CallId, service: TheService, who: AsAgent) -> RecordingNow:
     """Stop recording while something sensitive is said."""
     name = await service.recordings.change(call_id, "paused", agent=who.agent)
     return RecordingNow(id=name, state="paused")
 
 
 @router.post("/calls/{call_id}/recording/resume", responses=problems(*_CHANGING))
-async def resume_recording(call_id: CallId, service: TheService, who: AsAgent) -> RecordingNow:
+async def resume_call_recording(call_id: CallId, service: TheService, who: AsAgent) -> RecordingNow:
     """Go on recording, into the same file."""
     name = await service.recordings.change(call_id, "resumed", agent=who.agent)
     return RecordingNow(id=name, state="resumed")

@@ -63,7 +63,11 @@ def _regex(pattern: str) -> str:
 
 
 class Survey(Section):
-    """Asking the citizen, when the agent has hung up, whether they were content (满意度)."""
+    """Asking the citizen, when the agent has hung up, whether they were content (满意度).
+
+    The answer is the fact ``HOTLINE_SURVEY``: case, agent, score (1 is best), of (levels), citizen
+    (the leg). Nothing is noted of who pressed no key.
+    """
 
     enabled: bool = False
     levels: Literal[3, 5] = Field(3, description="keys 1 (best) to this")

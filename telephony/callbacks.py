@@ -3,6 +3,11 @@
 The dialplan (``hotline-callback``) calls the citizen, who sees the hotline's number, and joins the
 two as a call like any other: keys, hand-overs and the record work in it. What came of it is a fact
 on record, ``HOTLINE_CALLBACK_ENDED``; this module tells it to whoever asked for the call.
+
+| fact           | values                                                     |
+| -------------- | ---------------------------------------------------------- |
+| CALLBACK       | id, case, line, number, agent, by (the agent's leg), citizen (the leg called) |
+| CALLBACK_ENDED | id, case, number, agent, by, outcome, cause, citizen (when reached) |
 """
 
 from __future__ import annotations

@@ -118,6 +118,14 @@ def resident_kb(pid: int) -> int:
 
 def outcomes(cel: Path) -> Counter[str]:
     """The outcomes of all hand-overs; those without exactly one are counted as such."""
+    return Counter(
+        came[0] if len(came) == 1 else f"{len(came)} outcomes"
+        for came in outcomes_by_id(cel).values()
+    )
+
+
+def outcomes_by_id(cel: Path) -> dict[str, list[str]]:
+    """What came of each hand-over, by its id."""
     layout = our_layout()
     by_id: dict[str, list[str]] = {}
     with cel.open(newline="", encoding="utf-8") as lines:
@@ -130,9 +138,7 @@ def outcomes(cel: Path) -> Counter[str]:
             elif fact.kind in ("ACCEPTED", "ENDED"):
                 came = "accepted" if fact.kind == "ACCEPTED" else fact.values["outcome"]
                 by_id.setdefault(fact.values["id"], []).append(came)
-    return Counter(
-        came[0] if len(came) == 1 else f"{len(came)} outcomes" for came in by_id.values()
-    )
+    return by_id
 
 
 def growth(samples: list[int]) -> tuple[float, float, float]:

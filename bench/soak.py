@@ -25,7 +25,7 @@ from typing import Literal
 
 import httpx
 
-from bench.handovers import outcomes
+from bench.handovers import outcomes, outcomes_by_id
 from bench.load_legs import Load, cel_channels
 from bench.plain_sip import Dialog, PlainEndpoint
 from bench.stage import DESKS, BenchStage, bench_stage
@@ -166,6 +166,7 @@ class Soak:
         self._free: asyncio.Queue[str] = asyncio.Queue()
         for citizen in CITIZENS:
             self._free.put_nowait(citizen)
+        self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         token = stage.service.settings.tokens[0].token.get_secret_value()
         self._http = httpx.AsyncClient(
@@ -192,11 +193,8 @@ class Soak:
                 group.create_task(self._life(citizen, number))
                 number += 1
                 await asyncio.sleep(arrivals.uniform(0.1, 1.0))
-        disturbing.cancel()
-        await asyncio.gather(disturbing, return_exceptions=True)
-        self.wire.mend()
-        if self.stage.service.process is None:
-            await asyncio.to_thread(self.stage.service.start)
+        self._over.set()
+        await disturbing
         await self._http.aclose()
 
     # -- one call --------------------------------------------------------------------------
@@ -332,10 +330,16 @@ class Soak:
 
     # -- the service -----------------------------------------------------------------------
 
+    async def _over_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._over.wait()
+        except TimeoutError:
+            return False
+
     async def _disturb(self) -> None:
         pick = random.Random(f"{self.seed} service")
-        while True:
-            await asyncio.sleep(pick.uniform(5, 20))
+        while not await self._over_within(pick.uniform(5, 20)):
             how, away_s = pick.choice(("kill", "cut")), pick.choice((0.0, pick.uniform(0, 8)))
             self.done[how] += 1
             if how == "cut":
@@ -417,23 +421,29 @@ async def soak(seconds: float, seed: int) -> bool:
         channels = cel_channels(stage.pbx.cel_file)
         left = stage.pbx.console("core show channels concise").split()
         came = outcomes(stage.pbx.cel_file)
+        wrong = {
+            handover: ended
+            for handover, ended in outcomes_by_id(stage.pbx.cel_file).items()
+            if len(ended) != 1
+        }
         lost = run.lost(stage.pbx.cel_file, stage.pbx.places.log / "steps")
         await wire.close()
     times = Counter(channel for leg in legs for channel in leg["channels"])
     open_legs = sum(leg["state"] != "complete" for leg in legs)
     missing = sum(times[one] != 1 for one in channels) + open_legs
-    without = sum(count for name, count in came.items() if "outcomes" in name)
     print(f"what was done                {dict(run.done)}")
     print(f"outcomes                     {dict(came)}")
     print(f"callers lost                 {len(lost)} of {run.done['calls']}")
     print(f"legs missing                 {missing} of {len(legs)} ({len(channels)} channels)")
-    print(f"hand-overs without outcome   {without} of {sum(came.values())}")
+    print(f"hand-overs without outcome   {len(wrong)} of {sum(came.values())}")
     print(f"channels left                {len(left)}")
     for line in lost:
         print(f"  lost: {line}")
+    for handover, ended in wrong.items():
+        print(f"  outcomes of {handover}: {ended or 'none'}")
     for line in left:
         print(f"  left: {line}")
-    right = not lost and not missing and not without and not left
+    right = not lost and not missing and not wrong and not left
     print("all right" if right else f"NOT RIGHT; again: make soak SECONDS={seconds:g} SEED={seed}")
     return right
 

@@ -279,8 +279,10 @@ class Cell:
     def come_out(self, expected: tuple[Outcome, ...]) -> None:
         """Check outcome and end against the table, let everybody hang up, check what is left."""
         outcome = self._decided(expected)
-        self.hook("decided")
         getattr(self, f"_end_{outcome.end}")()
+        self.hook("decided")
+        # And so it stays. A phone that was rung has been answered now.
+        getattr(self, f"_end_{'agent' if outcome.end == 'phone' else outcome.end}")()
         self._hang_up()
         self._all_ended()
         self._nothing_left()

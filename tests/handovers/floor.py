@@ -26,6 +26,7 @@ from telephony.demo.stage import Service
 from telephony.dialplan import SOUNDS, Phone
 from telephony.private_pbx import PrivatePbx, free_port
 from telephony.settings import Agent, Desk, Http, Key, Line, Settings, Token
+from telephony.sip.message import SipMessage
 from telephony.softphone import SoftCall, Softphone
 from tests.handovers.record import Record
 from tests.pbx.scene import assert_quiet, set_hours
@@ -34,6 +35,7 @@ from tests.pbx.test_service import Cutter
 SEATS = 12
 RING_S = 2
 SLOW_RING_S = 60
+ACK_LIMIT_S = 5.0
 PASSWORD = "a-secret-of-the-tests"
 _STEPS_BYTES = 20_000_000
 PROMPT_S = 0.2
@@ -157,13 +159,31 @@ def agent_token(agent: str) -> SecretStr:
     return SecretStr(f"{PASSWORD}-{agent}")
 
 
+class FloorPhone(Softphone):
+    """A phone that notes for which of its answers the PBX has sent its ACK."""
+
+    acked: frozenset[str] = frozenset()
+
+    def ack_received(self, ack: SipMessage) -> None:
+        """The PBX has heard our 200."""
+        super().ack_received(ack)
+        self.acked |= {ack.call_id}
+        self.changed.notify_all()
+
+    def wait_acked(self, call: SoftCall) -> None:
+        """Wait until this call may be hung up (RFC 3261 section 15: not before the ACK)."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: call.dialog.call_id in self.acked, ACK_LIMIT_S):
+                raise TimeoutError(f"the PBX did not acknowledge the answer of {self.username}")
+
+
 class Floor:
     """A PBX, a service, and seats for ``SEATS`` cells at once."""
 
     def __init__(self, *, with_wire: bool = False) -> None:
         """``with_wire``: the service's link to the PBX goes over a wire that can be cut."""
         self._exit = ExitStack()
-        self._phones: dict[str, Softphone] = {}
+        self._phones: dict[str, FloorPhone] = {}
         self._lock = threading.Lock()
         self.queue_lock = threading.Lock()
         """Held while a citizen waits in the queue: it has one free agent then, whom we know."""
@@ -222,13 +242,13 @@ class Floor:
         finally:
             self._free.put(seat)
 
-    def phone(self, who: str) -> Softphone:
+    def phone(self, who: str) -> FloorPhone:
         """This phone, registered."""
         with self._lock:
             phone = self._phones.get(who)
             if phone is None or not phone.NSD:
                 calls = self.calls.setdefault(who, [])
-                phone = Softphone(
+                phone = FloorPhone(
                     "127.0.0.1", self.pbx.sip_port, who, PASSWORD, on_call=calls.append
                 )
                 phone.start()

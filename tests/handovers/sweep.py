@@ -50,8 +50,7 @@ class Disturbance:
 
 
 SWEEP = [
-    Disturbance(how, state, at_once)
-    for how, state, at_once in product(HOWS, STATES, (True, False))
+    Disturbance(how, state, at_once) for how, state, at_once in product(HOWS, STATES, (True, False))
 ]
 
 

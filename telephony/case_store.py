@@ -12,9 +12,10 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from telephony.case_work import case_figures
 from telephony.cel import Fact
 from telephony.database import Database
-from telephony.errors import CaseNotFound
+from telephony.errors import CaseNotFound, WrongState
 from telephony.legs.model import EPOCH, Leg, moment
 from telephony.models import CaseRecord, HandoverRecord, LedgerRecord
 from telephony.numbers import to_e164
@@ -62,7 +63,8 @@ class CaseStore:
                 cases.setdefault(case, []).append(call)
         if not cases:
             return
-        known = await _rows_by(connection, CASES, list(cases))
+        # Locked, so that nobody writes to them meanwhile; in order, so that nobody waits in a ring.
+        known = await _rows_by(connection, CASES, sorted(cases), lock=True)
         ledgers = await _rows_by(connection, LEDGER, list(cases))
         case_rows, entry_rows, handover_rows = [], [], {}
         for case, mine in cases.items():
@@ -83,15 +85,37 @@ class CaseStore:
     async def note(self, connection: AsyncConnection, case: str, fact: Fact) -> None:
         """Put something that happened to a case outside any call into its ledger.
 
-        Raises :class:`CaseNotFound`. The case's row is locked first, so that two who write take
-        their numbers one after the other.
+        Raises :class:`CaseNotFound`, :class:`WrongState` for an offer of a case that is closed or
+        merged.
+        """
+        stored, before = await self.locked(connection, case)
+        if fact.kind == "OFFERED" and stored["state"] in ("closed", "merged"):
+            raise WrongState(f"case {case} is {stored['state']}: it is not offered to anybody")
+        await self.append(connection, stored, before, fact)
+
+    async def locked(
+        self, connection: AsyncConnection, case: str
+    ) -> tuple[Mapping[str, Any], list[Entry]]:
+        """A case's row, and its ledger in its order; raises :class:`CaseNotFound`.
+
+        The row is locked first, so that two who write take their numbers one after the other.
         """
         asked = select(CASES).where(CASES.c.case_id == case)
         stored = (await connection.execute(asked.with_for_update())).mappings().first()
         if stored is None:
             raise CaseNotFound(f"no case {case!r} is on record")
         rows = (await _rows_by(connection, LEDGER, [case])).get(case, [])
-        before = [entry_of_row(row) for row in rows]
+        return dict(stored), [entry_of_row(row) for row in rows]
+
+    async def append(
+        self,
+        connection: AsyncConnection,
+        stored: Mapping[str, Any],
+        before: Sequence[Entry],
+        fact: Fact,
+    ) -> None:
+        """Write what a fact adds to the ledger of a case that is :meth:`locked`."""
+        case = stored["case_id"]
         added = new_entries(case, before, [fact])
         if not added:
             return
@@ -100,12 +124,7 @@ class CaseStore:
         await connection.execute(
             update(CASES)
             .where(CASES.c.case_id == case)
-            .values(
-                state=case_state(entries),
-                owner=entries[-1].responsible,
-                entries=len(entries),
-                head=entries[-1].hash,
-            )
+            .values(**_by_ledger(entries, stored["opened_at"]))
         )
 
     def _handover(self, one: Handover, case: str) -> dict[str, Any]:
@@ -139,30 +158,47 @@ class CaseStore:
         legs = [leg for call in calls for leg in call.legs if leg.case == case]
         citizen = next((leg for leg in legs if leg.role == "citizen"), None)
         opened = [fact for fact in facts if fact.kind == "CASE"]
-        taken = next((entry for entry in entries if entry.event == "taken"), None)
         before = stored[0] if stored else {}
         caller = (citizen.caller if citizen is not None else None) or before.get("caller")
         begun = [fact.at for fact in opened] or [leg.first_at for leg in legs]
         begun = begun or [fact.at for fact in facts]
         line = next((fact.values.get("line") for fact in opened), None)
         handed = next((fact.values for fact in facts if fact.kind == "HANDED"), {})
+        opened_at = min([moment(min(begun)), *_known(before.get("opened_at"))])
         return {
             "case_id": case,
             "pbx": before.get("pbx", self.pbx),
-            "opened_at": min([moment(min(begun)), *_known(before.get("opened_at"))]),
+            "opened_at": opened_at,
             "caller": caller,
             "caller_e164": to_e164(caller, self.database.area_code, self.database.country_code),
             "line": line or before.get("line"),
-            "state": case_state(entries),
-            "first_contact": taken.by if taken is not None else None,
-            "first_leg": taken.leg if taken is not None else None,
-            "taken_at": moment(taken.at) if taken is not None else None,
-            "owner": entries[-1].responsible if entries else None,
             "handed_over_by": handed.get("by") or before.get("handed_over_by"),
             "their_case": handed.get("their") or before.get("their_case"),
-            "entries": len(entries),
-            "head": entries[-1].hash if entries else GENESIS,
+            **_by_ledger(entries, opened_at),
         }
+
+
+def _by_ledger(entries: Sequence[Entry], opened_at: datetime) -> dict[str, Any]:
+    """What a case's row holds that follows from its ledger."""
+    opened = micros_of(opened_at)
+    taken = next((entry for entry in entries if entry.event == "taken"), None)
+    figures = case_figures(entries, opened)
+    return {
+        "state": case_state(entries),
+        "first_contact": taken.by if taken is not None else None,
+        "first_leg": taken.leg if taken is not None else None,
+        "taken_at": moment(taken.at) if taken is not None else None,
+        "owner": entries[-1].responsible if entries else None,
+        "handover_count": figures.handovers,
+        "accepted_at": when(figures.accepted),
+        "closed_at": when(figures.closed),
+        "merged_into": figures.merged_into,
+        "time_to_answer_s": figures.time_to_answer_s,
+        "time_to_acceptance_s": figures.time_to_acceptance_s,
+        "first_contact_resolution": figures.first_contact_resolution,
+        "entries": len(entries),
+        "head": entries[-1].hash if entries else GENESIS,
+    }
 
 
 def _cases_of(call: CallState) -> dict[str, None]:
@@ -198,11 +234,13 @@ def _facts_of(case: str, calls: Sequence[CallState], before: Sequence[Entry]) ->
 
 
 async def _rows_by(
-    connection: AsyncConnection, source: Table, cases: Sequence[str]
+    connection: AsyncConnection, source: Table, cases: Sequence[str], *, lock: bool = False
 ) -> dict[str, list[Mapping[str, Any]]]:
     found: dict[str, list[Mapping[str, Any]]] = {}
     for part in parts(cases):
         query = select(source).where(source.c.case_id.in_(part)).order_by(*source.primary_key)
+        if lock:
+            query = query.with_for_update()
         for row in (await connection.execute(query)).mappings():
             found.setdefault(row["case_id"], []).append(dict(row))
     return found
@@ -210,9 +248,7 @@ async def _rows_by(
 
 def entry_of_row(row: Mapping[str, Any]) -> Entry:
     """A stored ledger row as an entry of :mod:`telephony.responsibility`."""
-    at: datetime = row["at"]
-    since = at - EPOCH
-    micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    micros = micros_of(row["at"])
     names = ("event", "by", "to", "responsible", "leg", "handover", "detail", "previous", "hash")
     return Entry(row["case_id"], row["number"], row["key"], micros, *(row[name] for name in names))
 
@@ -245,6 +281,12 @@ def upsert(database: Database, target: Table) -> Any:
         if column.name not in keys
     }
     return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+
+
+def micros_of(at: datetime) -> int:
+    """A moment as whole microseconds since 1970."""
+    since = at - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def when(micros: int | None) -> datetime | None:

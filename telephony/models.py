@@ -7,7 +7,7 @@ cut into monthly RANGE partitions by it without touching a key.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Index, MetaData, Text
@@ -149,6 +149,7 @@ class CaseRecord(Record, table=True):
         Index("ix_cases_caller_e164", "caller_e164", "opened_at"),
         Index("ix_cases_owner", "owner", "opened_at"),
         Index("ix_cases_their_case", "their_case", "opened_at"),
+        Index("ix_cases_merged_into", "merged_into"),
     )
 
     case_id: str = Field(primary_key=True)
@@ -157,15 +158,76 @@ class CaseRecord(Record, table=True):
     caller: str | None = None
     caller_e164: str | None = None
     line: str | None = None
-    state: str  # open (nobody took it yet) | taken | handed_over
+    state: str  # open (nobody took it yet) | taken | handed_over | closed | merged
     first_contact: str | None = None
     first_leg: str | None = None
     taken_at: datetime | None = Field(default=None, sa_column=_moment())
     owner: str | None = None
     handed_over_by: str | None = None  # the side that was first contact, when it came from there
     their_case: str | None = None  # and its number there
+    handover_count: int = 0  # how often it was offered to another side
+    accepted_at: datetime | None = Field(default=None, sa_column=_moment())  # by another, first
+    closed_at: datetime | None = Field(default=None, sa_column=_moment())
+    merged_into: str | None = None  # the case under which this one's call is found
+    time_to_answer_s: float | None = None  # from its opening to our first answer of the call
+    time_to_acceptance_s: float | None = None  # from the first offer to the first acceptance
+    first_contact_resolution: bool | None = None  # None while it is not closed
     entries: int = 0  # of its ledger, and the hash of the last: shows what is missing at the end
     head: str = ""
+
+
+class CaseDetails(Record, table=True):
+    """What people wrote about a case, and what the alarm desk asks; changed by people alone."""
+
+    __tablename__ = "case_details"
+    __table_args__ = (Index("ix_case_details_kind", "kind"),)
+
+    case_id: str = Field(primary_key=True)
+    version: int  # one more with every change, so that nobody overwrites another's
+    changed_at: datetime = Field(sa_column=_moment(nullable=False))
+    changed_by: str
+    kind: str | None = None  # 咨询 | 建议 | 求助 | 表扬 | 投诉
+    matter: str | None = None
+    summary: str | None = Field(default=None, sa_column=Column(Text))
+    citizen_name: str | None = None
+    citizen_phone: str | None = None
+    citizen_address: str | None = None
+    happened_at: datetime | None = Field(default=None, sa_column=_moment())  # when
+    place: str | None = None  # where
+    what: str | None = Field(default=None, sa_column=Column(Text))
+    phone: str | None = None  # where to reach who is on the spot
+    position: str | None = None  # as a map gives it: 41.5703,120.4508
+
+
+class NuisanceMark(Record, table=True):
+    """A number whose calls are a nuisance (骚扰) or false (谎报): shown, never blocked."""
+
+    __tablename__ = "nuisance_marks"
+    __table_args__ = (Index("ix_nuisance_marks_number", "number"),)
+
+    id: str = Field(primary_key=True)
+    number: str  # in E.164, or as dialled where it has no such form
+    kind: str  # 骚扰 | 谎报
+    reason: str
+    marked_at: datetime = Field(sa_column=_moment(nullable=False))
+    marked_by: str
+    until: datetime = Field(sa_column=_moment(nullable=False))
+    ended_at: datetime | None = Field(default=None, sa_column=_moment())  # taken off before its end
+    ended_by: str | None = None
+
+
+class AuditRecord(Record, table=True):
+    """Who saw what unmasked; written once, never changed."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("ix_audit_log_at", "at", "id"),)
+
+    id: str = Field(primary_key=True)
+    at: datetime = Field(sa_column=_moment(nullable=False))
+    who: str  # the token's name
+    role: str
+    what: str  # case | story | leg | handover | legs-export
+    which: str  # the case's number, the leg's key, or the export's filters
 
 
 class HandoverRecord(Record, table=True):
@@ -183,7 +245,9 @@ class HandoverRecord(Record, table=True):
     pbx: str
     desk: str | None = None
     by: str | None = None
-    kind: str | None = None  # incoming | one-key | refer | consult | attended | three-way | dispatch
+    kind: str | None = (
+        None  # incoming | one-key | refer | consult | attended | three-way | dispatch
+    )
     reason: str | None = None
     caller: str | None = None  # the citizen's uniqueid
     state: str  # offered | accepted | busy | declined | unreachable | unanswered | failed | ...
@@ -216,3 +280,27 @@ class LedgerRecord(Record, table=True):
     hash: str
 
     __table_args__ = (Index("ux_ledger_key", "case_id", "key", unique=True),)
+
+
+class CalendarDay(Record, table=True):
+    """A special day of a line: closed, or with other hours than the calendar says."""
+
+    __tablename__ = "calendar_days"
+
+    line: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    hours: str  # closed | work | 0830-1200,1330-1700
+    reason: str
+    entered_by: str
+    entered_at: datetime = Field(sa_column=_moment(nullable=False))
+
+
+class CalendarYear(Record, table=True):
+    """A year whose published schedule was imported: its special days are all there is."""
+
+    __tablename__ = "calendar_years"
+
+    line: str = Field(primary_key=True)
+    year: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    entered_by: str
+    entered_at: datetime = Field(sa_column=_moment(nullable=False))

@@ -17,6 +17,7 @@
 | parked, fetched                     | parked, fetched | as before                              |
 | a supervisor listens, has listened  | monitored    | as before                                 |
 | recording began, paused, went on    | recorded     | as before                                 |
+| a person, outside of a call: table in :mod:`telephony.case_work` | edited, returned, ... | there |
 
 Responsibility moves only when somebody takes it. Every entry carries the hash of the one before
 it in its case, so a change or a gap shows (:func:`verify`). An entry is itself by its ``key``
@@ -34,6 +35,7 @@ from typing import Literal
 import orjson
 
 from telephony.around_call import KINDS, AuditEvent, audit
+from telephony.case_work import EVENTS, WORK, WorkEvent, responsible_after
 from telephony.cel import Fact
 from telephony.legs.model import Leg
 
@@ -42,6 +44,7 @@ Event = (
         "taken", "offered", "accepted", "undecided", "declined", "unanswered", "failed", "withdrawn"
     ]
     | AuditEvent
+    | WorkEvent
 )
 HandoverState = str
 
@@ -214,7 +217,7 @@ def _entry(
     name, desk = values.get("id") or None, values.get("desk") or None
     responsible = last.responsible if last is not None else None
     by, to, leg, detail = values.get("by") or None, desk, values.get("leg") or None, None
-    event: Event
+    event: str
     match fact.kind:
         case "CONTACTED":
             event, to, key, responsible = "taken", None, f"contacted:{name}", responsible or by
@@ -245,12 +248,16 @@ def _entry(
             event, key = OUTCOMES.get(outcome, "failed"), f"outcome:{name}"
             cause = values.get("cause")
             detail = f"{outcome}, cause {cause}" if cause else outcome
+            detail = f"{detail}: {values['said']}" if values.get("said") else detail
+        case kind if kind == WORK and values.get("event") in EVENTS and values.get("key"):
+            event, key, to = values["event"], values["key"], values.get("to") or None
+            detail, responsible = values.get("detail") or None, responsible_after(fact, responsible)
         case kind if kind in KINDS:
             event, key, by, to, detail = audit(fact)
             name = None
         case _:
             return None
-    if name is None and fact.kind != "TAKEN" and fact.kind not in KINDS:
+    if name is None and fact.kind not in ("TAKEN", WORK) and fact.kind not in KINDS:
         return None
     number = last.number + 1 if last is not None else 1
     previous = last.hash if last is not None else GENESIS
@@ -272,10 +279,20 @@ def _before_room(entries: Sequence[Entry], room: str | None) -> str | None:
 
 
 def case_state(entries: Sequence[Entry]) -> str:
-    """``open``: nobody took it; ``taken``: the first contact has it; ``handed_over``."""
-    # Of several decisions in one three-way call the last one counts.
-    last = {one.handover if one.key.startswith("decided:") else one.key: one for one in entries}
-    if any(one.event == "accepted" for one in last.values()):
+    """``open``: nobody took it; ``taken``: the first contact has it; ``handed_over``; ``closed``;
+    ``merged``: its call belongs to another case."""
+    ends = [one.event for one in entries if one.event in ("merged", "closed", "reopened")]
+    if "merged" in ends:
+        return "merged"
+    if ends and ends[-1] == "closed":
+        return "closed"
+    # Of several decisions in one three-way call the last one counts; a return undoes its own.
+    last = {
+        one.handover: one.event
+        for one in entries
+        if one.event in ("accepted", "undecided", "returned")
+    }
+    if "accepted" in last.values():
         return "handed_over"
     return "taken" if any(one.event == "taken" for one in entries) else "open"
 

@@ -201,6 +201,32 @@ class CallbacksOff(WrongState):
     title = "Calling back is not set up"
 
 
+class SpecialDayNotFound(NotFound):
+    """No special day was entered for this date."""
+
+    code = "special-day-not-found"
+    title = "No such special day"
+
+
+class CalendarFileRefused(InvalidValue):
+    """A calendar file with mistakes, of which nothing was taken; ``lines`` says what and where."""
+
+    code = "calendar-file-refused"
+    title = "The calendar file is wrong"
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("nothing was taken: " + "; ".join(lines))
+        self.lines = lines
+
+
+class CalendarNotPushed(HotlineError):
+    """The PBX did not keep the hours that it was given."""
+
+    code = "calendar-not-pushed"
+    status = 502
+    title = "The PBX did not keep the hours"
+
+
 class CallbackNotFound(NotFound):
     """No callback with this id was begun by this process, or it was long ago."""
 

@@ -18,6 +18,9 @@ Extension = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,20}$")]
 DialString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9@._:+&/-]{1,200}$")]
 KeyCode = Annotated[str, StringConstraints(pattern=r"^[*#][0-9*#]{1,4}$")]
 Endpoint = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Break = Annotated[
+    str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")
+]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,40}$")]
 # Of one length, so that no longer number slips through; X is any digit.
 NumberForm = Annotated[str, StringConstraints(pattern=r"^[0-9X]{3,20}$")]

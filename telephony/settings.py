@@ -30,9 +30,11 @@ from pydantic_settings import SettingsError as EnvError
 from telephony.agent_settings import DEFAULT_PAUSE_REASONS, Callback, PauseReason, Survey
 from telephony.around_settings import Parking, Recording, Supervisor, around_agrees
 from telephony.errors import DeskNotFound, NumberNotAllowed, SettingsError
+from telephony.office_hours import NoHours, Windows, parse_windows, text_of, without
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
 from telephony.setting_types import (
     TIME_ZONE,
+    Break,
     DeskId,
     DialString,
     Extension,
@@ -79,6 +81,7 @@ class Line(Section):
     country_code: Extension = "86"
     opens: time = time(8, 30)
     closes: time = time(17, 0)
+    breaks: list[Break] = Field([], description="the line is closed meanwhile, as 12:00-13:30")
     queue_wait_s: int = Field(120, ge=5, le=3600)
     agent_ring_s: int = Field(20, ge=1, le=300)
     wrapup_s: int = Field(0, ge=0, le=3600)
@@ -90,7 +93,22 @@ class Line(Section):
     def _is_open_at_all(self) -> Self:
         if self.opens >= self.closes:
             raise ValueError(f"opens {self.opens:%H:%M} is not before closes {self.closes:%H:%M}")
+        try:
+            self.windows  # noqa: B018 - raises what is wrong with the breaks
+        except NoHours as error:
+            raise ValueError(f"breaks: {error}") from None
         return self
+
+    @property
+    def windows(self) -> Windows:
+        """The hours of an ordinary working day, without its breaks."""
+        breaks = [parse_windows(one.replace(":", "")) for one in self.breaks]
+        return without(self.opens, self.closes, tuple(part for one in breaks for part in one))
+
+    @property
+    def hours(self) -> str:
+        """The same as the dialplan writes it: 0830-1200,1330-1700."""
+        return text_of(self.windows)
 
     @property
     def full_number(self) -> str:

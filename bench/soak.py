@@ -400,6 +400,12 @@ def heard(steps: Path, application: str, what: str = "") -> set[str]:
         return {found.group(1) for line in lines if (found := pattern.search(line))}
 
 
+def mentions(steps: Path, handover: str) -> list[str]:
+    """The steps of the PBX that name a hand-over: what to look at first when it came out wrong."""
+    with steps.open(errors="replace") as lines:
+        return [line[:240].rstrip() + "\n" for line in lines if handover in line][:60]
+
+
 async def soak(seconds: float, seed: int) -> bool:
     """Run and print what came of it; whether all is right."""
     absent = Desk(id=ABSENT, name=ABSENT, dial=f"PJSIP/{ABSENT}", ring_s=RING_S)
@@ -426,6 +432,7 @@ async def soak(seconds: float, seed: int) -> bool:
             for handover, ended in outcomes_by_id(stage.pbx.cel_file).items()
             if len(ended) != 1
         }
+        story = {one: mentions(stage.pbx.places.log / "steps", one) for one in wrong}
         lost = run.lost(stage.pbx.cel_file, stage.pbx.places.log / "steps")
         await wire.close()
     times = Counter(channel for leg in legs for channel in leg["channels"])
@@ -441,6 +448,7 @@ async def soak(seconds: float, seed: int) -> bool:
         print(f"  lost: {line}")
     for handover, ended in wrong.items():
         print(f"  outcomes of {handover}: {ended or 'none'}")
+        print("".join(f"    {line}" for line in story[handover]), end="")
     for line in left:
         print(f"  left: {line}")
     right = not lost and not missing and not wrong and not left

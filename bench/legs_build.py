@@ -45,7 +45,8 @@ class Traffic:
         self.wanted = wanted
         self.made = 0
         self.making_s = 0.0  # processor time that went into making rows
-        self._calls = recorded()
+        # What a crash left open stays in memory for a day; here each call ends.
+        self._calls = [call for call in recorded() if _ends(call)]
         self._count = 0
 
     def __iter__(self) -> Iterator[CelRow]:
@@ -89,6 +90,11 @@ class Traffic:
                 fields[13] = extra
                 rows.append(CelRow._make(fields))
         return rows
+
+
+def _ends(call: list[CelRow]) -> bool:
+    ended = {row.uniqueid for row in call if row.event == "CHAN_END"}
+    return ended == {row.uniqueid for row in call}
 
 
 BASE = 1_795_000_000

@@ -11,6 +11,7 @@ counter only grows while Asterisk runs and starts again at 0, so a channel made 
 with a counter that is not greater belongs to a new run, and what the old run left open was
 ``cut_off``, with no end time, for nobody saw it. (Should a row of such a channel still come, two
 PBXs share the file: then nothing is concluded from counters any more.)
+A call of which no row came for a day, while others had some, has lost its end: it is ``cut_off``.
 
 **When a channel has rows but no start** (the stream begins in mid-call): it is a leg all the same,
 with ``started_at`` unknown, ``open`` while it lasts and ``cut_off`` when it ended.

@@ -416,6 +416,7 @@ async def soak(seconds: float, seed: int) -> bool:
         wire = Wire(stage.pbx.settings.pbx.ami_port)
         await wire.open()
         await asyncio.to_thread(stage.service.stop)
+        stage.service.http.close()
         link = stage.pbx.settings.pbx.model_copy(update={"ami_port": wire.port})
         settings = stage.service.settings.model_copy(update={"pbx": link})
         stage.service = Service(settings, stage.pbx.folder.parent / "service.log")

@@ -125,8 +125,9 @@ async def bench_stage(
             service.start()
             yield stage
         finally:
-            service.stop()
-            service.http.close()
+            # Who uses the stage may have put another in its place.
+            stage.service.stop()
+            stage.service.http.close()
             pbx.stop()
             for endpoint in placed:
                 endpoint.close()

@@ -10,6 +10,7 @@ from api import errors, idempotency, keys, security
 from api.routes import (
     agents,
     asides,
+    calendar,
     calls,
     cases,
     conferences,
@@ -37,6 +38,7 @@ ROUTERS = (
     (legs.router, PREFIX),
     (cases.router, PREFIX),
     (handovers.router, PREFIX),
+    (calendar.router, PREFIX),
     (health.router, ""),
     (metrics.router, ""),
 )

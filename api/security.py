@@ -144,3 +144,4 @@ def needs(role: Role) -> Callable[..., Awaitable[Identity]]:
 
 AsAgent = Annotated[Identity, Depends(needs("agent"))]
 AsSupervisor = Annotated[Identity, Depends(needs("supervisor"))]
+AsAdmin = Annotated[Identity, Depends(needs("admin"))]

@@ -21,6 +21,7 @@ from telephony.models import CalendarDay, CalendarYear
 from telephony.office_hours import (
     CLOSED,
     WORK,
+    YEARS,
     Calendar,
     NoHours,
     PublishedYear,
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from telephony.database import Database
     from telephony.settings import Line, Settings
 
-YEARS = range(2000, 2101)
-"""Years that a special day may lie in: others are typing mistakes."""
 MAX_REASON = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -6,6 +6,7 @@ import typer
 
 from telephony.commands import (
     agents,
+    calendar,
     calls,
     cases,
     demo,
@@ -34,6 +35,7 @@ app.command()(phone.phone)
 app.command()(doctor.doctor)
 app.add_typer(legs.app, name="legs")
 app.command()(cases.cases)
+app.add_typer(calendar.app, name="calendar")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(dialplan.app, name="dialplan")
 app.add_typer(users.app, name="users")

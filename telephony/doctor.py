@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from telephony.ami_client import AmiClient, LinkRefused, tls_context
+from telephony.checkup.calendar import check_calendar
 from telephony.checkup.dialplan import check_dialplan, check_keys
 from telephony.checkup.model import Check, Finding, NotChecked, Patient, Verdict, ok, warning, wrong
 from telephony.checkup.pbx import (
@@ -61,6 +62,7 @@ CHECKS = (
     Check("cel-back-end", "A slow back end holds every call up.", check_cel_back_end),
     Check("cel-file", "A call without rows here is on no record.", check_cel_file, False),
     Check("clock", "Opening hours and all times on record go by it.", check_clock),
+    Check("calendar", "The dialplan decides by what the PBX knows of each day.", check_calendar),
     Check("host-name", "Each look-up that fails holds a call up.", check_host_name, False),
     Check(
         "indications",

@@ -20,6 +20,8 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 CLOSED = "closed"
 WORK = "work"
 """What a special day may say instead of hours: the hours of an ordinary working day."""
+YEARS = range(2000, 2101)
+"""Years that a calendar is kept for: others are typing mistakes."""
 DAY_MIN = 24 * 60
 LOOK_AHEAD_DAYS = 400
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from telephony import logs
+from telephony.calendar_book import CalendarBook
+from telephony.calendar_keeper import CalendarKeeper
+from telephony.calendar_push import Switch
 from telephony.call_control import CallControl
 from telephony.database import Database
 from telephony.dispatch import Dispatches
@@ -41,6 +44,9 @@ class Service(CallControl):
         super().__init__(settings)
         self.database = Database.from_settings(settings)
         self.dispatches = Dispatches(self.database, settings)
+        self.calendar_book = CalendarBook(self.database, settings)
+        self.calendar = CalendarKeeper(self.pbx, self.calendar_book)
+        self.switch = Switch(self.pbx, settings)
         self.live = LiveWatch(self.pbx, self.calls, self.live_agents)
         self.hold_notes = HoldNotes(self.pbx, self.calls)
         self.metrics = Metrics(self.client)
@@ -56,6 +62,7 @@ class Service(CallControl):
     async def start(self) -> None:
         """Start all parts; returns at once."""
         await super().start()
+        self.calendar.start()
         if not self._recording:
             log.warning("no legs are recorded: pbx.cel_file is not set")
         self._record = asyncio.create_task(self._keep_record(), name="record")
@@ -63,6 +70,7 @@ class Service(CallControl):
     async def stop(self) -> None:
         """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
         self.live.close()
+        await self.calendar.stop()
         await self.hold_notes.close()
         await super().stop()
         if self._record is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from telephony.checkup.model import NotChecked, Patient, Verdict, ok, warning, wrong
 from telephony.errors import PbxRefused
+from telephony.office_hours import NoHours, parse_windows
 from telephony.pbx import Pbx
 from telephony.settings import TIME_ZONE
 
@@ -24,21 +25,19 @@ UNAVAILABLE = {"4", "5"}
 def is_open(line: Line, special: str | None, now: datetime) -> bool:
     """Whether the line is open at this moment, as the dialplan decides it.
 
-    ``special`` is what AstDB holds for the day: ``closed``, ``HHMM-HHMM``, or None.
+    ``special`` is what AstDB holds for the day, such as ``closed`` or ``0830-1200,1330-1700``.
     """
-    if special == "closed":
-        return False
-    opens, closes = line.opens, line.closes
-    if special:
-        first, _, last = special.partition("-")
-        if not (first.isdecimal() and last.isdecimal()):
-            raise NotChecked(f"AstDB {HOURS_FAMILY}/{now:%Y%m%d} holds {special!r}, no hours")
-        return int(first) <= int(now.strftime("%H%M")) < int(last)
-    return now.isoweekday() <= FRIDAY and opens <= _minute(now) < closes
-
-
-def _minute(now: datetime) -> time:
-    return time(now.hour, now.minute)
+    if special is not None:
+        try:
+            windows = parse_windows(special)
+        except NoHours:
+            raise NotChecked(
+                f"AstDB {HOURS_FAMILY}/{now:%Y%m%d} holds {special!r}, no hours"
+            ) from None
+    else:
+        windows = line.windows if now.isoweekday() <= FRIDAY else ()
+    minute = now.hour * 60 + now.minute
+    return any(one.opens <= minute < one.closes for one in windows)
 
 
 async def check_agents(patient: Patient) -> Verdict:

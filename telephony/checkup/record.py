@@ -268,7 +268,7 @@ def _folders(patient: Patient) -> Iterable[Path]:
 async def check_database(patient: Patient) -> Verdict:
     """The database answers and has the newest tables."""
     database = Database.from_settings(patient.settings)
-    if not _there(database):
+    if not is_there(database):
         file = database.url.database
         return warning(f"{file} does not exist yet", "start the service once: it makes the tables")
     try:
@@ -290,7 +290,7 @@ async def check_database(patient: Patient) -> Verdict:
     return ok(f"{kind} answers, tables of version {', '.join(sorted(there))}")
 
 
-def _there(database: Database) -> bool:
+def is_there(database: Database) -> bool:
     """Whether there is a database to ask; connecting to a file that is missing would make it."""
     file = database.url.database
     return not database.is_sqlite or bool(file and Path(file).expanduser().exists())
@@ -312,7 +312,7 @@ async def check_recorder(patient: Patient) -> Verdict:
     stored = select(CelPosition).where(
         col(CelPosition.pbx) == patient.settings.pbx.name, col(CelPosition.file) == name
     )
-    if not _there(database):
+    if not is_there(database):
         raise NotChecked("there is no database yet", todo="see the line database")
     try:
         async with asyncio.timeout(DATABASE_LIMIT_S), database.reading() as connection:

@@ -1,0 +1,236 @@
+"""``hotline calendar``: working days, holidays and special days, and telling the PBX of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from rich.columns import Columns
+from rich.table import Table
+from rich.text import Text
+
+from telephony.calendar_push import Pushed, Switch, provisional_warning
+from telephony.commands.calls import Json, with_control
+from telephony.commands.output import clear_errors, print_json, stderr, stdout
+from telephony.office_hours import YEARS, Calendar, Day, in_shanghai, text_of
+
+if TYPE_CHECKING:
+    from telephony.calendar_book import CalendarBook
+    from telephony.call_control import CallControl
+
+app = typer.Typer(help="Working days, holidays and special days.", no_args_is_help=True)
+Answer = TypeVar("Answer")
+BY = "command line"
+
+STYLES = {"holiday": "red", "make-up": "green", "special": "bold yellow", "week": ""}
+WIDE = ("holiday", "make-up")
+"""Their marks are Chinese characters, two columns wide."""
+MARKS = {"holiday": "休", "make-up": "班", "special": "*"}
+
+TheDay = Annotated[datetime, typer.Argument(metavar="DAY", formats=["%Y-%m-%d", "%Y%m%d"])]
+Reason = Annotated[str, typer.Option(help="Why; shown in the calendar.")]
+NoPush = Annotated[bool, typer.Option("--no-push", help="Leave it to the service to tell the PBX.")]
+
+
+@app.callback()
+def calendar() -> None:
+    """Working days, holidays and special days."""
+
+
+@app.command("show")
+def show(
+    year: Annotated[
+        int | None,
+        typer.Argument(min=YEARS[0], max=YEARS[-1], help="Default: this year.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a year at a glance: holidays (休), weekends that are worked (班), special days (*)."""
+    wanted = year or in_shanghai(datetime.now(UTC)).year
+    with clear_errors():
+        book = asyncio.run(_with_book(lambda book: book.calendar()))
+    first = date(wanted, 1, 1)
+    days = list(book.days(first, (date(wanted + 1, 1, 1) - first).days))
+    provisional = book.is_provisional(wanted)
+    if as_json:
+        print_json(_as_json(book, wanted, days))
+        return
+    stdout.print(f"{wanted}  {book.line}  {_source(book, wanted)}", markup=False)
+    stdout.print(Columns([_month(days, month) for month in range(1, 13)], padding=(0, 3)))
+    for day in days:
+        if day.why != "week":
+            line = f"{day.day} {day.day:%a}  {text_of(day.windows):<22} {day.name}"
+            stdout.print(line, style=STYLES[day.why], markup=False)
+    if provisional:
+        stderr.print(
+            f"hotline: {wanted} is provisional: its schedule is not published, or not imported",
+            markup=False,
+        )
+
+
+def _source(book: Calendar, year: int) -> str:
+    if year in book.declared:
+        return "imported"
+    return book.published[year].source if year in book.published else "provisional"
+
+
+def _as_json(book: Calendar, year: int, days: list[Day]) -> dict[str, Any]:
+    rows = [
+        {"day": one.day, "hours": text_of(one.windows), "why": one.why, "name": one.name}
+        for one in days
+    ]
+    return {
+        "year": year,
+        "line": book.line,
+        "provisional": book.is_provisional(year),
+        "source": _source(book, year),
+        "days": rows,
+    }
+
+
+def _month(days: list[Day], month: int) -> Table:
+    table = Table(*"一二三四五六日", title=f"{month:02d}", box=None, padding=(0, 1, 0, 0))
+    mine = [one for one in days if one.day.month == month]
+    cells = [Text("")] * mine[0].day.weekday()
+    for one in mine:
+        style = STYLES[one.why] or ("" if one.works else "dim")
+        cells.append(
+            Text(
+                f"{one.day.day:>2}{MARKS.get(one.why, '  '):<{1 if one.why in WIDE else 2}}",
+                style=style,
+            )
+        )
+    for start in range(0, len(cells), 7):
+        table.add_row(*cells[start : start + 7])
+    return table
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV (date,hours,reason) or ICS.")],
+    declares: Annotated[
+        int | None,
+        typer.Option(help="It is the whole published schedule of this year.", show_default=False),
+    ] = None,
+    no_push: NoPush = False,
+    as_json: Json = False,
+) -> None:
+    """Take special days from a file: all of them, or with one mistake in it none."""
+    from telephony.calendar_files import read_days
+
+    with clear_errors():
+        entries = read_days(file)
+        done = asyncio.run(_with_book(lambda book: book.store(entries, by=BY, declares=declares)))
+    if as_json:
+        print_json({"added": done.added, "changed": done.changed, "unchanged": done.unchanged})
+    else:
+        stdout.print(f"{done.added} days added, {done.changed} changed, {done.unchanged} as before")
+    _after_change(no_push)
+
+
+@app.command("set")
+def set_day(
+    day: TheDay,
+    hours: Annotated[str, typer.Argument(help="closed, work, 0830-1700 or 0830-1200,1330-1700")],
+    reason: Reason = "",
+    no_push: NoPush = False,
+) -> None:
+    """Close the line on a day, or open it with other hours."""
+    with clear_errors():
+        done = asyncio.run(_with_book(lambda book: book.set_day(day.date(), hours, reason, by=BY)))
+    stdout.print(f"{done.day}: {done.hours}", markup=False)
+    _after_change(no_push)
+
+
+@app.command("unset")
+def unset_day(day: TheDay, no_push: NoPush = False) -> None:
+    """Take a special day back."""
+    with clear_errors():
+        asyncio.run(_with_book(lambda book: book.remove_day(day.date())))
+    _after_change(no_push)
+
+
+@app.command("push")
+def push(
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also what was entered at the PBX by hand.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell the PBX the hours of a year ahead, and read them back; only what differs is written."""
+    done = _push(replace)
+    if as_json:
+        print_json(
+            {
+                "written": done.written,
+                "deleted": done.deleted,
+                "by_hand": dict(done.by_hand),
+                "until": done.until,
+                "provisional": done.provisional,
+            }
+        )
+    else:
+        _tell(done)
+
+
+@app.command("close")
+def close(
+    until: Annotated[str, typer.Argument(metavar="HH:MM", help="Today; 24:00 for all of it.")],
+    reason: Reason = "",
+) -> None:
+    """Close the line now until a time; it opens again by itself."""
+    shut = with_control(lambda control: _switch(control).shut(until, reason, by=BY))
+    stdout.print(f"closed until {shut.until:%F %H:%M}", markup=False)
+
+
+@app.command("open")
+def open_line() -> None:
+    """End what `close` began."""
+    with_control(lambda control: _switch(control).open())
+    stdout.print("not closed by hand any more: the hours count")
+
+
+def _switch(control: CallControl) -> Switch:
+    return Switch(control.pbx, control.settings)
+
+
+def _after_change(no_push: bool) -> None:
+    if no_push:
+        return
+    try:
+        _tell(_push(False))
+    except typer.Exit:
+        stderr.print("hotline: it is stored; the service pushes it when the PBX is back")
+        raise
+
+
+def _push(replace: bool) -> Pushed:
+    from telephony import calendar_push
+
+    with clear_errors():
+        book = asyncio.run(_with_book(lambda book: book.calendar()))
+    return with_control(lambda control: calendar_push.push(control.pbx, book, replace=replace))
+
+
+def _tell(done: Pushed) -> None:
+    stdout.print(
+        f"the PBX knows its hours until {done.until}: {done.written} days written, "
+        f"{done.deleted} deleted"
+    )
+    for day, hours in sorted(done.by_hand.items()):
+        stdout.print(f"{day} {hours}: entered at the PBX by hand, left alone", markup=False)
+    if told := provisional_warning(done.provisional):
+        stderr.print(f"hotline: {told}")
+
+
+async def _with_book(ask: Callable[[CalendarBook], Awaitable[Answer]]) -> Answer:
+    from telephony.calendar_book import CalendarBook
+    from telephony.commands.stored import open_database
+    from telephony.settings import load_settings
+
+    async with open_database() as database:
+        return await ask(CalendarBook(database, load_settings()))

@@ -10,8 +10,10 @@ from api import errors, idempotency, keys, security
 from api.routes import (
     agents,
     asides,
+    audit,
     calendar,
     calls,
+    case_work,
     cases,
     conferences,
     events,
@@ -19,6 +21,7 @@ from api.routes import (
     health,
     legs,
     metrics,
+    nuisance,
     recordings,
     supervision,
 )
@@ -37,6 +40,9 @@ ROUTERS = (
     (events.router, PREFIX),
     (legs.router, PREFIX),
     (cases.router, PREFIX),
+    (case_work.router, PREFIX),
+    (nuisance.router, PREFIX),
+    (audit.router, PREFIX),
     (handovers.router, PREFIX),
     (calendar.router, PREFIX),
     (health.router, ""),

@@ -111,6 +111,14 @@ class RunningHandover(Schema):
     )
 
 
+class CallersMark(Schema):
+    """The caller is marked as a nuisance; the call is put through like any other."""
+
+    kind: str = Field(examples=["骚扰", "谎报"])
+    reason: str
+    until: datetime
+
+
 class Call(Schema):
     """A call in progress."""
 
@@ -121,6 +129,7 @@ class Call(Schema):
     caller: str | None = Field(description="the citizen's number")
     handed_over_by: str | None = Field(description="the side that handed it over to us")
     their_case: str | None = Field(description="its case number with that side")
+    nuisance: CallersMark | None = Field(description="a mark of this number, for who answers")
     parties: list[Party]
     handover: RunningHandover | None
 
@@ -200,14 +209,44 @@ class Case(Schema):
     caller: str | None
     caller_e164: str | None
     line: str | None
-    state: str = Field(examples=["open", "taken", "handed_over"])
+    state: str = Field(examples=["open", "taken", "handed_over", "closed", "merged"])
     first_contact: str | None
     first_leg: str | None
     taken_at: datetime | None
     owner: str | None
     handed_over_by: str | None = Field(description="the side that was first contact and handed it")
     their_case: str | None = Field(description="its number with that side")
+    handover_count: int = Field(description="how often it was offered to another side")
+    accepted_at: datetime | None = Field(description="when another side took it first")
+    closed_at: datetime | None
+    merged_into: str | None = Field(description="the case under which its call is found")
+    time_to_answer_s: float | None = Field(description="from opening until we answered the call")
+    time_to_acceptance_s: float | None = Field(description="from first offer to first acceptance")
+    first_contact_resolution: bool | None = Field(
+        description="closed by the first contact, no other side took it, never reopened; null: open"
+    )
     entries: int = Field(description="how many entries its ledger has")
+    kind: str | None = Field(examples=["咨询", "建议", "求助", "表扬", "投诉"])
+    matter: str | None
+
+
+class CaseDetails(Schema):
+    """What people wrote about a case; it goes with every hand-over."""
+
+    version: int = Field(description="to be sent as If-Match with a change; 0: nobody wrote yet")
+    changed_at: datetime | None
+    changed_by: str | None
+    kind: str | None
+    matter: str | None
+    summary: str | None
+    citizen_name: str | None
+    citizen_phone: str | None
+    citizen_address: str | None
+    happened_at: datetime | None = Field(description="when")
+    place: str | None = Field(description="where")
+    what: str | None
+    phone: str | None = Field(description="of who is on the spot")
+    position: str | None = Field(examples=["41.5703,120.4508"])
 
 
 class RecordedHandover(Schema):
@@ -231,6 +270,12 @@ class RecordedHandover(Schema):
     returned_at: datetime | None
 
 
+class HandoverWithDetails(RecordedHandover):
+    """A hand-over with what was written about its case."""
+
+    details: CaseDetails
+
+
 class LedgerEntry(Schema):
     """An entry of a case's ledger; ``hash`` covers it and the hash of the entry before."""
 
@@ -252,6 +297,8 @@ class LedgerEntry(Schema):
 class WholeCase(Case):
     """A case with everything on record about it."""
 
+    attached: list[str] = Field(description="own cases of the calls that were attached to it")
+    details: CaseDetails
     legs: list[Leg]
     handovers: list[RecordedHandover]
     ledger: list[LedgerEntry]
@@ -289,6 +336,8 @@ class CasePageQuery(Schema):
     state: Word | None = None
     handed_over_by: Word | None = Field(None, description="the side that handed it over to us")
     their_case: Word | None = Field(None, description="its number with that side")
+    kind: Word | None = Field(None, description="咨询, 建议, 求助, 表扬 or 投诉")
+    matter: Word | None = None
     since: Moment | None = Field(None, alias="from", description="opened at or after")
     until: Moment | None = Field(None, alias="to", description="opened before")
     cursor: Word | None = Field(None, description="`next` of the part before")

@@ -43,6 +43,7 @@ class Identity:
     role: Role
     agent: str | None
     may_monitor: bool = False
+    sees_numbers: bool | None = None
 
 
 class Tokens:
@@ -52,7 +53,9 @@ class Tokens:
         self._known = [
             (
                 _digest(token.token.get_secret_value()),
-                Identity(token.name, token.role, token.agent, token.may_monitor),
+                Identity(
+                    token.name, token.role, token.agent, token.may_monitor, token.sees_numbers
+                ),
             )
             for token in tokens
         ]

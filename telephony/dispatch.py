@@ -98,11 +98,14 @@ class Dispatches:
             await connection.execute(insert(HANDOVERS), [row])
         return Dispatch(name, case, desk_id, by, "offered", offered_at)
 
-    async def decide(self, handover: str, decision: Decision, *, who: str | None) -> Dispatch:
+    async def decide(
+        self, handover: str, decision: Decision, *, who: str | None, words: str = ""
+    ) -> Dispatch:
         """The desk takes it or refuses, or whoever offered it takes it back.
 
-        ``who`` limits it to whom it belongs. Raises :class:`HandoverNotFound`,
-        :class:`NotAllowed`, :class:`WrongState` when it was decided before.
+        ``who`` limits it to whom it belongs; ``words``: why, for the ledger.
+        Raises :class:`HandoverNotFound`, :class:`NotAllowed`, :class:`WrongState` when it was
+        decided before.
         """
         async with self._database.writing() as connection:
             found = await self._find(connection, handover)
@@ -112,6 +115,7 @@ class Dispatches:
             must_allow(handover, "dispatch", found.state, decision)
             at, outcome = _now(), OUTCOMES[decision]
             values = {"id": handover, "case": found.case, "desk": found.desk, "outcome": outcome}
+            values |= {"said": words} if words else {}
             kind = "ACCEPTED" if decision == "confirm" else "ENDED"
             await self._store.note(connection, found.case, Fact(at, kind, values, ""))
             changed = update(HANDOVERS).where(HANDOVERS.c.id == handover)

@@ -29,8 +29,8 @@ HANDOVER_NEWS = {
 """What is told of a hand-over as it happens: the word for it, and which facts go with it."""
 
 
-def call_shape(call: Call) -> Shape:
-    """A call as ``GET /calls/{id}`` shows it."""
+def call_shape(call: Call, nuisance: Shape | None = None) -> Shape:
+    """A call as ``GET /calls/{id}`` shows it; ``nuisance``: the mark of its caller."""
     citizen, running = call.citizen, call.handover
     return {
         "id": call.id,
@@ -40,6 +40,7 @@ def call_shape(call: Call) -> Shape:
         "caller": (citizen.caller or None) if citizen else None,
         "handed_over_by": (citizen.handed_over_by or None) if citizen else None,
         "their_case": (citizen.their_case or None) if citizen else None,
+        "nuisance": nuisance,
         "parties": [_party(channel, citizen) for channel in call.parties],
         "handover": running and _handover(running),
     }

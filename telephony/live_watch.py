@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -20,6 +21,7 @@ from telephony.live_shapes import Shape, agent_shape, call_shape, queue_shape
 if TYPE_CHECKING:
     from telephony.live_agents import LiveAgents
     from telephony.live_calls import LiveCalls
+    from telephony.live_model import Call
     from telephony.pbx import Pbx
 
 log = structlog.get_logger(__name__)
@@ -31,7 +33,15 @@ SPACING_S = 0.02
 class LiveWatch:
     """Feeds what changes on one PBX to ``feed``."""
 
-    def __init__(self, pbx: Pbx, calls: LiveCalls, agents: LiveAgents) -> None:
+    def __init__(
+        self,
+        pbx: Pbx,
+        calls: LiveCalls,
+        agents: LiveAgents,
+        nuisance: Callable[[str], Shape | None] = lambda _number: None,
+    ) -> None:
+        """``nuisance`` gives the mark of a citizen's number."""
+        self._nuisance = nuisance
         self._live_calls, self._live_agents = calls, agents
         self.feed = LiveFeed(pbx.name, self._picture)
         self._timer: asyncio.Handle | None = None
@@ -113,7 +123,7 @@ class LiveWatch:
             self.feed.down()  # the PBX refuses to tell; who asks over HTTP gets a 503
             return
         for call in self._live_calls.calls():
-            self._keep_call(call_shape(call))
+            self._keep_call(self._shape(call))
         self._agents = {one.interface: agent_shape(one) for one in self._live_agents.agents()}
         self._queues = {one.name: queue_shape(one) for one in self._live_agents.queues()}
         self.feed.rebuilt()
@@ -153,7 +163,7 @@ class LiveWatch:
         # Whoever was in a call with somebody who has gone, or is in one with somebody who came, may
         # have changed calls without an event of their own.
         while True:
-            now = {call.id: call_shape(call) for call in self._live_calls.calls_about(affected)}
+            now = {call.id: self._shape(call) for call in self._live_calls.calls_about(affected)}
             known = len(affected)
             for shape in now.values():
                 affected.update(party["uniqueid"] for party in shape["parties"])
@@ -169,6 +179,9 @@ class LiveWatch:
         for shape in changed:
             self._keep_call(shape)
         return changed, gone
+
+    def _shape(self, call: Call) -> Shape:
+        return call_shape(call, self._nuisance(call.citizen.caller) if call.citizen else None)
 
     def _keep_call(self, shape: Shape) -> None:
         if shape["id"] in self._calls:

@@ -12,12 +12,14 @@ from telephony.calendar_book import CalendarBook
 from telephony.calendar_keeper import CalendarKeeper
 from telephony.calendar_push import Switch
 from telephony.call_control import CallControl
+from telephony.case_book import CaseBook
 from telephony.database import Database
 from telephony.dispatch import Dispatches
 from telephony.errors import DatabaseUnavailable
 from telephony.hold_notes import HoldNotes
 from telephony.live_watch import LiveWatch
 from telephony.metrics import Metrics
+from telephony.nuisance import Nuisance
 from telephony.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -44,16 +46,19 @@ class Service(CallControl):
         super().__init__(settings)
         self.database = Database.from_settings(settings)
         self.dispatches = Dispatches(self.database, settings)
+        self.case_book = CaseBook(self.database, settings, self.dispatches)
+        self.nuisance = Nuisance(self.database)
         self.calendar_book = CalendarBook(self.database, settings)
         self.calendar = CalendarKeeper(self.pbx, self.calendar_book)
         self.switch = Switch(self.pbx, settings)
-        self.live = LiveWatch(self.pbx, self.calls, self.live_agents)
+        self.live = LiveWatch(self.pbx, self.calls, self.live_agents, self.nuisance.shape_of)
         self.hold_notes = HoldNotes(self.pbx, self.calls)
         self.metrics = Metrics(self.client)
         self.metrics.watch("hotline_calls", "Citizens on the line now", self.calls.calls_now)
         self.metrics.watch("hotline_channels", "Channels on the PBX now", self.calls.channels_now)
         self.recorder: Recorder | None = None
         self._record: asyncio.Task[None] | None = None
+        self._marks: asyncio.Task[None] | None = None
         self._recording = settings.pbx.cel_file is not None
         if self._recording:
             self.recorder = Recorder(settings, self.database)
@@ -66,6 +71,7 @@ class Service(CallControl):
         if not self._recording:
             log.warning("no legs are recorded: pbx.cel_file is not set")
         self._record = asyncio.create_task(self._keep_record(), name="record")
+        self._marks = asyncio.create_task(self.nuisance.keep(), name="nuisance")
 
     async def stop(self) -> None:
         """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
@@ -73,9 +79,10 @@ class Service(CallControl):
         await self.calendar.stop()
         await self.hold_notes.close()
         await super().stop()
-        if self._record is not None:
-            self._record.cancel()
-            await asyncio.gather(self._record, return_exceptions=True)
+        tasks = [task for task in (self._record, self._marks) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.database.close()
 
     async def not_ready(self) -> list[str]:

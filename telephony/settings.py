@@ -189,6 +189,9 @@ class Token(Section):
     token: SecretStr = Field(min_length=16)
     agent: Extension | None = Field(None, description="the agent whose calls this token may move")
     may_monitor: bool = Field(False, description="a supervisor's token: may listen to calls")
+    sees_numbers: bool | None = Field(
+        None, description="citizens' numbers whole: true all, false none; default by role"
+    )
 
     @model_validator(mode="after")
     def _agents_are_somebody(self) -> Self:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from fastapi import APIRouter, Path
 
-from api import schemas
+from api import schemas, sight
 from api.dependencies import TheService
 from api.errors import problems
 from api.idempotency import KEY, KeyReused, Once, TheOnce
@@ -25,6 +24,8 @@ from telephony.errors import (
     PbxUnavailable,
     WrongState,
 )
+from telephony.live_shapes import call_shape
+from telephony.masking import mask_call
 
 if TYPE_CHECKING:
     from telephony.dialplan import Target
@@ -50,15 +51,17 @@ _moving = problems(
 
 
 @router.get("/calls", responses=problems(PbxUnavailable, reads_input=False))
-async def list_calls(service: TheService, _who: AsAgent) -> schemas.Page[schemas.Call]:
+async def list_calls(service: TheService, who: AsAgent) -> schemas.Page[schemas.Call]:
     """All calls in progress, the oldest first."""
-    return schemas.Page(items=[_call(call) for call in service.calls.calls()], next=None)
+    return schemas.Page(
+        items=[_call(service, call, who) for call in service.calls.calls()], next=None
+    )
 
 
 @router.get("/calls/{call_id}", responses=problems(CallNotFound, PbxUnavailable))
-async def get_call(call_id: CallId, service: TheService, _who: AsAgent) -> schemas.Call:
+async def get_call(call_id: CallId, service: TheService, who: AsAgent) -> schemas.Call:
     """One call in progress."""
-    return _call(service.calls.call(call_id))
+    return _call(service, service.calls.call(call_id), who)
 
 
 @router.post("/calls/{call_id}/transfer", status_code=202, responses=_moving)
@@ -169,40 +172,10 @@ def _desk(
     )
 
 
-def _call(call: live_model.Call) -> schemas.Call:
-    citizen, running = call.citizen, call.handover
-    return schemas.Call(
-        id=call.id,
-        case=call.case or None,
-        state=call.state,
-        started_at=datetime.fromtimestamp(call.started, UTC) if call.started else None,
-        caller=(citizen.caller or None) if citizen else None,
-        handed_over_by=(citizen.handed_over_by or None) if citizen else None,
-        their_case=(citizen.their_case or None) if citizen else None,
-        parties=[_party(channel, citizen) for channel in call.parties],
-        handover=running
-        and schemas.RunningHandover(
-            id=running.id,
-            desk=running.desk,
-            by=running.by,
-            kind=running.kind,
-            reason=running.reason,
-            state=running.state,
-        ),
-    )
-
-
-def _party(channel: live_model.Channel, citizen: live_model.Channel | None) -> schemas.Party:
-    together = citizen is not None and bool(citizen.bridge) and channel.bridge == citizen.bridge
-    return schemas.Party(
-        uniqueid=channel.uniqueid,
-        channel=channel.name,
-        role=channel.role,
-        party=channel.party or None,
-        state=channel.state,
-        with_citizen=together and channel is not citizen,
-        held=channel.held,
-    )
+def _call(service: Service, call: live_model.Call, who: Identity) -> schemas.Call:
+    mark = service.nuisance.shape_of(call.citizen.caller) if call.citizen else None
+    shape = call_shape(call, mark)
+    return schemas.Call.model_validate(shape if sight.sees_live(who) else mask_call(shape))
 
 
 def _handover(begun: handover.Handover) -> schemas.Handover:

@@ -7,13 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from api import schemas
+from api import schemas, sight
+from api.case_schemas import CaseFigures, FiguresQuery, Story
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
-from api.security import AsAgent
-from telephony import queries
+from api.security import AsAgent, AsSupervisor
+from telephony import case_queries, queries
 from telephony.errors import CaseNotFound, DatabaseUnavailable
+from telephony.masking import mask_case, mask_story
 
 router = APIRouter(tags=["cases"], dependencies=[Depends(each_once)])
 
@@ -24,7 +26,7 @@ router = APIRouter(tags=["cases"], dependencies=[Depends(each_once)])
     responses=problems(queries.InvalidCursor, DatabaseUnavailable),
 )
 async def list_cases(
-    query: Annotated[schemas.CasePageQuery, Query()], service: TheService, _who: AsAgent
+    query: Annotated[schemas.CasePageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
     """Cases, newest first."""
     filters = queries.CaseFilter(
@@ -33,12 +35,15 @@ async def list_cases(
         state=query.state,
         handed_over_by=query.handed_over_by,
         their_case=query.their_case,
+        kind=query.kind,
+        matter=query.matter,
         since=query.since,
         until=query.until,
     )
-    return answers.page(
-        await queries.list_cases(service.database, filters, limit=query.limit, cursor=query.cursor)
+    found = await queries.list_cases(
+        service.database, filters, limit=query.limit, cursor=query.cursor
     )
+    return answers.page(await sight.page(service.database, who, found, mask_case))
 
 
 @router.get(
@@ -47,7 +52,41 @@ async def list_cases(
     responses=problems(CaseNotFound, DatabaseUnavailable),
 )
 async def get_case(
-    case: Annotated[schemas.Word, Path()], service: TheService, _who: AsAgent
+    case: Annotated[schemas.Word, Path()], service: TheService, who: AsAgent
 ) -> Response:
-    """One case with its legs, its hand-overs and its ledger."""
-    return answers.row(await queries.get_case(service.database, case))
+    """One case with its details, its legs, its hand-overs and its ledger.
+
+    The `ETag` is the version of its details, for a change by PATCH.
+    """
+    found = await queries.get_case(service.database, case)
+    shown = await sight.one(service.database, who, found, mask_case, "case", case)
+    return _tagged(answers.row(shown), found["details"]["version"])
+
+
+@router.get(
+    "/cases/{case}/story",
+    response_model=Story,
+    responses=problems(CaseNotFound, DatabaseUnavailable),
+)
+async def get_story(
+    case: Annotated[schemas.Word, Path()], service: TheService, who: AsAgent
+) -> Response:
+    """One case and everything that happened in it, in the order of time."""
+    found = await case_queries.story(service.database, case)
+    shown = await sight.one(service.database, who, found, mask_story, "story", case)
+    return _tagged(answers.row(shown), found["details"]["version"])
+
+
+@router.get("/figures/cases", response_model=CaseFigures, responses=problems(DatabaseUnavailable))
+async def case_figures(
+    query: Annotated[FiguresQuery, Query()], service: TheService, _who: AsSupervisor
+) -> Response:
+    """First-contact resolution, times and hand-overs of the cases that were opened in a time."""
+    return answers.row(
+        await case_queries.figures(service.database, since=query.since, until=query.until)
+    )
+
+
+def _tagged(response: Response, version: int) -> Response:
+    response.headers["ETag"] = f'"{version}"'
+    return response

@@ -12,15 +12,18 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
+import orjson
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError, field_validator
 
+from api import sight
 from api.errors import bad_request, problems
 from api.live_schemas import LiveFrame
 from api.schemas import Schema, Word
 from api.security import AsAgent
 from telephony.errors import HotlineError
 from telephony.live_feed import TOPICS, TRY_AGAIN_LATER, Dropped, Topic
+from telephony.masking import mask_frame
 
 if TYPE_CHECKING:
     from telephony.live_feed import LiveFeed, Subscriber
@@ -102,10 +105,11 @@ async def live(socket: WebSocket) -> None:
     feed: LiveFeed = socket.app.state.service.live.feed
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+    masked = not sight.sees_live(socket.state.identity)
     subscriber = feed.subscribe(asked.chosen, since=asked.since, epoch=asked.epoch)
     tasks = [
         asyncio.create_task(_until_it_leaves(socket), name="events-client"),
-        asyncio.create_task(_send(socket, feed, subscriber), name="events-feed"),
+        asyncio.create_task(_send(socket, feed, subscriber, masked=masked), name="events-feed"),
         asyncio.create_task(subscriber.ended(), name="events-end"),
     ]
     try:
@@ -139,7 +143,7 @@ async def _until_it_leaves(socket: WebSocket) -> None:
         pass
 
 
-async def _send(socket: WebSocket, feed: LiveFeed, subscriber: Subscriber) -> None:
+async def _send(socket: WebSocket, feed: LiveFeed, subscriber: Subscriber, *, masked: bool) -> None:
     while True:
         try:
             async with asyncio.timeout(HEARTBEAT_S):
@@ -148,6 +152,8 @@ async def _send(socket: WebSocket, feed: LiveFeed, subscriber: Subscriber) -> No
             text = feed.heartbeat()
         except Dropped:
             return
+        if masked:
+            text = orjson.dumps(mask_frame(orjson.loads(text))).decode()
         try:
             async with asyncio.timeout(SEND_LIMIT_S):
                 await socket.send_text(text)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from api import schemas
+from api import schemas, sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
@@ -26,6 +26,7 @@ from telephony.errors import (
     WrongState,
 )
 from telephony.live_model import Call, RunningHandover
+from telephony.masking import mask_handover
 from telephony.service import Service
 
 router = APIRouter(tags=["hand-overs"], dependencies=[Depends(each_once)])
@@ -48,7 +49,7 @@ async def running_handovers(service: TheService, _who: AsAgent) -> schemas.Page[
     responses=problems(queries.InvalidCursor, DatabaseUnavailable),
 )
 async def list_handovers(
-    query: Annotated[schemas.HandoverPageQuery, Query()], service: TheService, _who: AsAgent
+    query: Annotated[schemas.HandoverPageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
     """Hand-overs on record, newest first."""
     filters = queries.HandoverFilter(
@@ -59,21 +60,23 @@ async def list_handovers(
         since=query.since,
         until=query.until,
     )
-    return answers.page(
-        await queries.list_handovers(
-            service.database, filters, limit=query.limit, cursor=query.cursor
-        )
+    found = await queries.list_handovers(
+        service.database, filters, limit=query.limit, cursor=query.cursor
     )
+    return answers.page(await sight.page(service.database, who, found, mask_handover))
 
 
 @router.get(
     "/handovers/{handover}",
-    response_model=schemas.RecordedHandover,
+    response_model=schemas.HandoverWithDetails,
     responses=problems(HandoverNotFound, DatabaseUnavailable),
 )
-async def get_handover(handover: HandoverId, service: TheService, _who: AsAgent) -> Response:
-    """One hand-over on record, and what came of it."""
-    return answers.row(await queries.get_handover(service.database, handover))
+async def get_handover(handover: HandoverId, service: TheService, who: AsAgent) -> Response:
+    """One hand-over on record, what came of it, and what was written about its case."""
+    row = await queries.get_handover(service.database, handover)
+    return answers.row(
+        await sight.one(service.database, who, row, mask_handover, "handover", handover)
+    )
 
 
 @router.post("/handovers/{handover}/complete", status_code=202, responses=_told)

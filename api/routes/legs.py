@@ -8,13 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response, StreamingResponse
 
-from api import schemas
+from api import schemas, sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
 from api.security import AsAgent, AsSupervisor
-from telephony import queries
+from telephony import audit, queries
 from telephony.errors import DatabaseUnavailable, LegNotFound
+from telephony.masking import mask_leg, mask_number
 
 router = APIRouter(tags=["legs"], dependencies=[Depends(each_once)])
 
@@ -29,13 +30,13 @@ _CSV: dict[int | str, dict[str, Any]] = {
     responses=problems(queries.InvalidCursor, DatabaseUnavailable),
 )
 async def list_legs(
-    query: Annotated[schemas.LegPageQuery, Query()], service: TheService, _who: AsAgent
+    query: Annotated[schemas.LegPageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
     """Legs, newest first."""
     found = await queries.list_legs(
         service.database, _filter(query), limit=query.limit, cursor=query.cursor
     )
-    return answers.page(found)
+    return answers.page(await sight.page(service.database, who, found, mask_leg))
 
 
 @router.get(
@@ -44,10 +45,15 @@ async def list_legs(
     responses={**problems(DatabaseUnavailable), **_CSV},
 )
 async def export_legs(
-    query: Annotated[schemas.LegQuery, Query()], service: TheService, _who: AsSupervisor
+    query: Annotated[schemas.LegQuery, Query()], service: TheService, who: AsSupervisor
 ) -> Response:
     """Legs as CSV, oldest first, streamed; for supervisors and admins."""
-    chunks = queries.export_legs_csv(service.database, _filter(query))
+    whole = sight.sees_all(who)
+    if whole:
+        await audit.note(
+            service.database, who=who.name, role=who.role, what="legs-export", which=_asked(query)
+        )
+    chunks = queries.export_legs_csv(service.database, _filter(query), None if whole else mask_leg)
     # A database that is away must be a 503, so the answer begins only once there is something.
     first = await anext(chunks)
     return StreamingResponse(
@@ -66,10 +72,12 @@ async def get_leg(
     pbx: Annotated[schemas.Word, Path()],
     uniqueid: Annotated[schemas.Word, Path()],
     service: TheService,
-    _who: AsAgent,
+    who: AsAgent,
 ) -> Response:
     """One leg."""
-    return answers.row(await queries.get_leg(service.database, uniqueid, pbx=pbx))
+    leg = await queries.get_leg(service.database, uniqueid, pbx=pbx)
+    which = f"{pbx}/{uniqueid}"
+    return answers.row(await sight.one(service.database, who, leg, mask_leg, "leg", which))
 
 
 def _filter(query: schemas.LegQuery) -> queries.LegFilter:
@@ -82,6 +90,14 @@ def _filter(query: schemas.LegQuery) -> queries.LegFilter:
         since=query.since,
         until=query.until,
     )
+
+
+def _asked(query: schemas.LegQuery) -> str:
+    """The filters in words; a number that was asked for is masked."""
+    asked = query.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if "caller" in asked:
+        asked["caller"] = mask_number(asked["caller"])
+    return "&".join(f"{name}={value}" for name, value in asked.items())
 
 
 async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

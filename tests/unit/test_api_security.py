@@ -17,8 +17,16 @@ from tests.unit.api_fixtures import AGENT_8001, TOKENS, Running, running
 OPEN = {"/healthz", "/readyz"}
 # What a role may not do, though it has a token.
 FORBIDDEN: dict[str, set[tuple[str, str]]] = {
-    "agent": {("GET", "/api/v1/legs/export"), ("GET", "/metrics")},
-    "supervisor": set(),
+    "agent": {
+        ("GET", "/api/v1/legs/export"),
+        ("GET", "/metrics"),
+        ("GET", "/api/v1/figures/cases"),
+        ("GET", "/api/v1/nuisance"),
+        ("POST", "/api/v1/nuisance"),
+        ("DELETE", "/api/v1/nuisance/{mark}"),
+        ("GET", "/api/v1/audit"),
+    },
+    "supervisor": {("GET", "/api/v1/audit")},
     "admin": set(),
 }
 

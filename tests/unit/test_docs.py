@@ -231,7 +231,7 @@ def tables(example: str, name: str) -> list[dict[str, Any]]:
 
 @each_readme
 def test_given_the_table_of_addresses_then_it_is_all_of_them(document: Path) -> None:
-    named = set(re.findall(r"`(GET|POST|DELETE) (/[^`]+)`", without_blocks(document)))
+    named = set(re.findall(r"`(GET|POST|PATCH|PUT|DELETE) (/[^`]+)`", without_blocks(document)))
     real = {
         (method, re.sub(r"\b(call|conference)_(?=id)|:path", "", prefix + route.path))
         for router, prefix in ROUTERS

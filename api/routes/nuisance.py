@@ -1,0 +1,67 @@
+"""Nuisance callers (骚扰, 谎报): marked until a day, shown to who answers, never blocked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from api import schemas, sight
+from api.case_schemas import NuisanceMark, NuisanceRequest
+from api.dependencies import TheService
+from api.errors import problems
+from api.security import AsSupervisor, Identity
+from telephony.errors import CaseNotFound, DatabaseUnavailable, InvalidValue, WrongState
+from telephony.masking import mask_number
+from telephony.nuisance import Mark, NuisanceNotFound
+
+router = APIRouter(tags=["nuisance"])
+
+
+@router.post(
+    "/nuisance",
+    status_code=201,
+    responses=problems(CaseNotFound, InvalidValue, WrongState, DatabaseUnavailable),
+)
+async def mark_nuisance(
+    body: NuisanceRequest, service: TheService, who: AsSupervisor
+) -> NuisanceMark:
+    """Mark a caller, until a day; the next agent sees it on the call."""
+    if (body.number is None) == (body.case is None):
+        raise InvalidValue("name a number or a case, one of the two")
+    mark = await service.nuisance.mark(
+        number=body.number,
+        case=body.case,
+        kind=body.kind,
+        reason=body.reason,
+        until=body.until,
+        by=who.name,
+    )
+    return _shown(mark, who)
+
+
+@router.get("/nuisance", responses=problems(DatabaseUnavailable, reads_input=False))
+async def list_nuisance(service: TheService, who: AsSupervisor) -> schemas.Page[NuisanceMark]:
+    """The marks that count now, the newest first."""
+    items = [_shown(mark, who) for mark in await service.nuisance.marks()]
+    return schemas.Page(items=items, next=None)
+
+
+@router.delete(
+    "/nuisance/{mark}",
+    status_code=204,
+    responses=problems(NuisanceNotFound, DatabaseUnavailable),
+)
+async def unmark_nuisance(
+    mark: Annotated[schemas.Word, Path()], service: TheService, who: AsSupervisor
+) -> None:
+    """Take a mark off before its end."""
+    await service.nuisance.unmark(mark, by=who.name)
+
+
+def _shown(mark: Mark, who: Identity) -> NuisanceMark:
+    shown = NuisanceMark(**asdict(mark))
+    if not sight.sees_all(who):
+        shown.number = mask_number(shown.number)
+    return shown

@@ -1,0 +1,53 @@
+"""Who saw a citizen's number whole, when, and where: the log of unmasked look-ups.
+
+One case, leg or hand-over that is looked up, and each export, is an entry before it is shown; if it
+cannot be written, nothing is shown.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
+
+from sqlalchemy import insert, select
+
+from telephony.case_store import table
+from telephony.models import AuditRecord
+from telephony.query_parts import Page, Row, between, equal, page_of, where
+
+if TYPE_CHECKING:
+    from telephony.database import Database
+
+AUDIT = table(AuditRecord)
+What = Literal["case", "story", "leg", "handover", "legs-export"]
+
+
+async def note(database: Database, *, who: str, role: str, what: What, which: str) -> None:
+    """Write an entry. Raises :class:`DatabaseUnavailable`."""
+    entry = {"id": uuid4().hex, "at": datetime.now(UTC), "who": who, "role": role}
+    async with database.writing() as connection:
+        await connection.execute(insert(AUDIT), [entry | {"what": what, "which": which}])
+
+
+async def entries(
+    database: Database,
+    *,
+    who: str | None = None,
+    which: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page:
+    """Entries, newest first. Raises :class:`InvalidCursor`, :class:`DatabaseUnavailable`."""
+    conditions = [
+        *equal(AuditRecord, who=who, which=which),
+        *between(AUDIT.c.at, since, until),
+    ]
+    query = where(select(*AUDIT.c, AUDIT.c.at.label("_at")), conditions)
+    return await page_of(database, query, (AUDIT.c.at, AUDIT.c.id), limit, cursor, _entry)
+
+
+def _entry(row: Row) -> Row:
+    return {name: row[name] for name in ("id", "at", "who", "role", "what", "which")}

@@ -140,24 +140,43 @@ def _version(command: tuple[str, ...]) -> str:
 
 def _make_root(root: Path, say: Say) -> None:
     _needs_debian()
+    suite = os.environ.get("HOTLINE_DEBIAN_SUITE", "forky")
+    say(f"unpacking Asterisk from Debian {suite} (about 20 s and 380 MB) ...")
+    _unpack(root, PACKAGES, "minbase", say)
+
+
+def unpacked(package: str, say: Say = lambda text: None) -> Path:
+    """A folder in the cache with the files of one Debian package, of the private root's suite.
+
+    Nothing is installed or run. Raises :class:`SetupError` with what to do.
+    """
+    root = cache_dir() / f"asterisk-root-{package}"
+    if not root.exists():
+        with _alone(root.with_name(f"{root.name}.lock"), say):
+            if not root.exists():
+                say(f"unpacking {package} ...")
+                _unpack(root, package, "extract", say)
+    return root
+
+
+def _unpack(root: Path, packages: str, variant: str, say: Say) -> None:
     mmdebstrap = _mmdebstrap(say)
     suite = os.environ.get("HOTLINE_DEBIAN_SUITE", "forky")
     mirror = debian_mirror()
     fresh = root.with_name(root.name + ".new")
     _remove(fresh)
-    say(f"unpacking Asterisk from Debian {suite} (about 20 s and 380 MB) ...")
     command = [
         mmdebstrap,
-        "--variant=minbase",
+        f"--variant={variant}",
         *([] if os.geteuid() == 0 else ["--mode=unshare"]),
-        f"--include={PACKAGES}",
+        f"--include={packages}",
         # A mirror that lags has an old date; its signatures are still checked.
         '--aptopt=Acquire::Check-Valid-Until "false"',
         suite,
         str(fresh),
         f"deb {mirror} {suite} main",
     ]
-    log = root.with_name("asterisk-root.log")
+    log = root.with_name(f"{root.name}.log")
     with log.open("wb") as sink:
         done = subprocess.run(command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL)
     if done.returncode:
@@ -167,7 +186,7 @@ def _make_root(root: Path, say: Say) -> None:
         except SetupError as error:
             reason += f"; {error.detail}"
         raise SetupError(
-            f"mmdebstrap could not unpack Asterisk from {mirror}: {reason} (all of it: {log}); "
+            f"mmdebstrap could not unpack {packages} from {mirror}: {reason} (all of it: {log}); "
             f"set HOTLINE_DEBIAN_MIRROR, install Asterisk yourself, {DOCKER_HINT}"
         )
     fresh.rename(root)

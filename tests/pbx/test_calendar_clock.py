@@ -1,0 +1,158 @@
+"""The hours to the second, on a PBX whose clock is shifted from outside."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from telephony.ami_client import AmiClient
+from telephony.calendar_book import calendar_of
+from telephony.calendar_push import push
+from telephony.office_hours import SHANGHAI, Calendar, SpecialDay
+from telephony.pbx import Pbx
+from telephony.softphone import Softphone
+from tests.pbx.scene import CITIZENS, LINE, PASSWORD
+from tests.pbx.shifted_clock import HOST_ZONE, ShiftedPbx
+
+pytestmark = [pytest.mark.pbx, pytest.mark.xdist_group("shifted-clock")]
+
+OPEN, CLOSED = "hotline-queue", "hotline-message"
+
+
+@pytest.fixture(scope="module")
+def shifted_pbx() -> Iterator[ShiftedPbx]:
+    with (
+        tempfile.TemporaryDirectory(prefix="hotline-tests-") as name,
+        ShiftedPbx(Path(name)) as pbx,
+    ):
+        yield pbx
+
+
+@pytest.fixture
+def citizen(shifted_pbx: ShiftedPbx) -> Iterator[Softphone]:
+    phone = Softphone("127.0.0.1", shifted_pbx.sip_port, CITIZENS[0], PASSWORD)
+    phone.start()
+    yield phone
+    phone.stop()
+    for family in ("hotline-hours", "hotline-pushed", "hotline-shut"):
+        shifted_pbx.console(f"database deltree {family}")
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI)
+
+
+async def give(pbx: ShiftedPbx, calendar: Calendar, first: datetime) -> None:
+    client = AmiClient.from_settings(pbx.settings.pbx, events=[])
+    await client.start()
+    try:
+        await client.wait_up(5)
+        await push(Pbx(client, pbx.settings), calendar, now=first)
+    finally:
+        await client.stop()
+
+
+def decisions(pbx: ShiftedPbx, citizen: Softphone, moments: dict[str, str]) -> dict[str, str]:
+    return {text: pbx.asks_at(at(text), citizen) for text in moments}
+
+
+WORKING_DAY = {
+    "2026-11-24T08:29:59": CLOSED,
+    "2026-11-24T08:30:00": OPEN,
+    "2026-11-24T16:59:59": OPEN,
+    "2026-11-24T17:00:00": CLOSED,
+}
+HOLIDAYS = {
+    "2025-12-31T16:59:59": OPEN,
+    "2025-12-31T17:00:00": CLOSED,
+    "2025-12-31T23:59:59": CLOSED,
+    "2026-01-01T00:00:00": CLOSED,
+    "2026-01-01T08:30:00": CLOSED,  # Thursday, 元旦
+    "2026-01-02T16:59:59": CLOSED,  # Friday, moved
+    "2026-01-04T08:29:59": CLOSED,
+    "2026-01-04T08:30:00": OPEN,  # Sunday, worked for it
+    "2026-01-04T16:59:59": OPEN,
+    "2026-01-04T17:00:00": CLOSED,
+    "2026-02-23T08:30:00": CLOSED,  # Monday, 春节
+    "2026-02-28T08:30:00": OPEN,  # Saturday, worked for it
+    "2026-10-10T16:59:59": OPEN,
+    "2026-10-10T17:00:00": CLOSED,
+}
+
+
+async def test_given_a_pushed_calendar_when_called_on_its_boundary_seconds_then_as_published(
+    shifted_pbx: ShiftedPbx, citizen: Softphone
+) -> None:
+    expected = HOLIDAYS | WORKING_DAY
+    calendar = calendar_of(shifted_pbx.settings.line)
+    assert {text: OPEN if calendar.is_open(at(text)) else CLOSED for text in expected} == expected
+    await give(shifted_pbx, calendar, at("2025-12-31T00:00:00"))
+    assert decisions(shifted_pbx, citizen, expected) == expected
+    # The PBX's own log is written by the host's zone: there it was another day.
+    log = (shifted_pbx.places.log / "steps").read_text(errors="replace")
+    there = at("2026-11-24T08:30:00").astimezone(ZoneInfo(HOST_ZONE))
+    assert there.day == 23
+    assert re.search(rf"^\[{there:%F %T}[.\d]*\].*@hotline-hours:1\]", log, re.M), log[-2000:]
+
+
+async def test_given_the_last_second_of_a_year_when_called_then_each_second_is_its_own_days(
+    shifted_pbx: ShiftedPbx, citizen: Softphone
+) -> None:
+    special = {
+        date(2026, 12, 31): SpecialDay("0000-2400", "值班"),
+        date(2027, 1, 2): SpecialDay("0000-2400", "值班"),
+    }
+    calendar = calendar_of(shifted_pbx.settings.line, special)
+    await give(shifted_pbx, calendar, at("2026-12-30T00:00:00"))
+    expected = {
+        "2026-12-30T23:59:59": CLOSED,
+        "2026-12-31T00:00:00": OPEN,
+        "2026-12-31T23:59:59": OPEN,
+        "2027-01-01T00:00:00": CLOSED,
+        "2027-01-01T23:59:59": CLOSED,
+        "2027-01-02T00:00:00": OPEN,
+        "2027-01-02T23:59:59": OPEN,
+        "2027-01-03T00:00:00": CLOSED,
+    }
+    assert decisions(shifted_pbx, citizen, expected) == expected
+
+
+async def test_given_breaks_and_a_switch_when_called_then_they_begin_and_end_on_their_second(
+    shifted_pbx: ShiftedPbx, citizen: Softphone
+) -> None:
+    special = {date(2026, 11, 25): SpecialDay("0830-1200,1330-1700,1900-2100", "午休")}
+    calendar = calendar_of(shifted_pbx.settings.line, special)
+    await give(shifted_pbx, calendar, at("2026-11-25T00:00:00"))
+    expected = {
+        "2026-11-25T11:59:59": OPEN,
+        "2026-11-25T12:00:00": CLOSED,
+        "2026-11-25T13:29:59": CLOSED,
+        "2026-11-25T13:30:00": OPEN,
+        "2026-11-25T18:59:59": CLOSED,
+        "2026-11-25T19:00:00": OPEN,
+        "2026-11-25T20:59:59": OPEN,
+        "2026-11-25T21:00:00": CLOSED,
+    }
+    assert decisions(shifted_pbx, citizen, expected) == expected
+    end = at("2026-11-26T10:15:00")
+    shifted_pbx.console(f"database put hotline-shut {LINE} {int(end.timestamp())}|admin|power")
+    assert shifted_pbx.asks_at(end - timedelta(seconds=1), citizen) == CLOSED
+    assert shifted_pbx.asks_at(end, citizen) == OPEN
+
+
+async def test_given_a_pbx_that_lost_its_hours_when_called_then_the_week_counts_to_the_second(
+    shifted_pbx: ShiftedPbx, citizen: Softphone
+) -> None:
+    expected = WORKING_DAY | {
+        "2026-11-27T16:59:59": OPEN,  # Friday
+        "2026-11-28T08:30:00": CLOSED,  # Saturday
+        "2026-12-31T16:59:59": OPEN,
+        "2027-01-01T08:30:00": OPEN,  # a holiday that nobody told it of
+    }
+    assert decisions(shifted_pbx, citizen, expected) == expected

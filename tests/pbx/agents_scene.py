@@ -18,7 +18,7 @@ from telephony.legs.model import Leg
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import Token
 from telephony.softphone import Softphone
-from tests.pbx.scene import CITIZENS, PASSWORD, pbx_settings, wait_until
+from tests.pbx.scene import CITIZENS, PASSWORD, brief_prompts, pbx_settings, wait_until
 
 WRAPUP_S = 2
 AGENT_TOKEN = "agent-8001-of-the-tests"
@@ -47,6 +47,7 @@ def agents_pbx() -> Iterator[PrivatePbx]:
     with tempfile.TemporaryDirectory(prefix="hotline-tests-") as name:
         Path(name).chmod(0o755)
         with PrivatePbx(find_asterisk(), Path(name) / "root", settings, phones) as pbx:
+            brief_prompts(pbx)
             pbx.console("logger add channel steps verbose(3),notice,warning,error")
             yield pbx
 

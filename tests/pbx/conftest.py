@@ -26,6 +26,7 @@ from tests.pbx.scene import (
     Talk,
     assert_quiet,
     begin_talk,
+    brief_prompts,
     pbx_settings,
     set_hours,
     sign_in,
@@ -43,6 +44,7 @@ def shared_pbx() -> Iterator[PrivatePbx]:
         silent.bind(("127.0.0.1", 0))
         pbx = _pbx(Path(name), silent.getsockname()[1])
         with pbx:
+            brief_prompts(pbx)
             pbx.console("logger add channel steps verbose(3),notice,warning,error")
             yield pbx
 

@@ -17,8 +17,6 @@ from telephony.private_pbx import PrivatePbx
 from telephony.softphone import Softphone
 from tests.pbx.scene import CITIZENS, LINE, PASSWORD, assert_quiet, pbx_settings
 
-HOST_ZONE = "America/New_York"
-"""The zone of the host, as the PBX sees it: the dialplan must not care."""
 TRIES = 5
 """A call that reaches the decision after the second in which it was made is made again."""
 _DECIDED = re.compile(r"@hotline-hours:1\] .*AT=(\d+)")
@@ -78,7 +76,6 @@ def shifted(program: AsteriskProgram, clock: Path) -> AsteriskProgram:
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "TZ": HOST_ZONE,
     }
     command = list(program.command)
     if "--library-path" in command:

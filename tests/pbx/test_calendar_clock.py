@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,7 +17,7 @@ from telephony.office_hours import SHANGHAI, Calendar, SpecialDay
 from telephony.pbx import Pbx
 from telephony.softphone import Softphone
 from tests.pbx.scene import CITIZENS, LINE, PASSWORD
-from tests.pbx.shifted_clock import HOST_ZONE, ShiftedPbx
+from tests.pbx.shifted_clock import ShiftedPbx
 
 pytestmark = [pytest.mark.pbx, pytest.mark.xdist_group("shifted-clock")]
 
@@ -94,10 +93,9 @@ async def test_given_a_pushed_calendar_when_called_on_its_boundary_seconds_then_
     assert {text: OPEN if calendar.is_open(at(text)) else CLOSED for text in expected} == expected
     await give(shifted_pbx, calendar, at("2025-12-31T00:00:00"))
     assert decisions(shifted_pbx, citizen, expected) == expected
-    # The PBX's own log is written by the host's zone: there it was another day.
+    # The PBX itself thought so: its log has that time, by the zone of this host.
     log = (shifted_pbx.places.log / "steps").read_text(errors="replace")
-    there = at("2026-11-24T08:30:00").astimezone(ZoneInfo(HOST_ZONE))
-    assert there.day == 23
+    there = at("2026-11-24T08:30:00").astimezone()
     assert re.search(rf"^\[{there:%F %T}[.\d]*\].*@hotline-hours:1\]", log, re.M), log[-2000:]
 
 

@@ -13,8 +13,8 @@ from telephony.private_pbx import PrivatePbx
 from telephony.settings import Token
 from telephony.softphone import SoftCall
 from tests.pbx.scene import CITIZENS, PASSWORD, PhoneFactory, Talk, wait_until
-from tests.pbx.test_hold_park import case_now, fact, facts, kinds
 from tests.pbx.served import live_call, service_settings, whole_case
+from tests.pbx.test_hold_park import case_now, fact, facts, kinds
 
 pytestmark = pytest.mark.pbx
 

@@ -17,7 +17,15 @@ from telephony.private_pbx import PrivatePbx
 from telephony.settings import Room
 from telephony.softphone import SoftCall
 from telephony.tones import share_at
-from tests.pbx.scene import CITIZENS, PASSWORD, PhoneFactory, Talk, pbx_settings, wait_until
+from tests.pbx.scene import (
+    CITIZENS,
+    PASSWORD,
+    PhoneFactory,
+    Talk,
+    brief_prompts,
+    pbx_settings,
+    wait_until,
+)
 from tests.pbx.served import live_call
 from tests.pbx.test_three_way import KEY
 from tests.pbx.test_three_way_keys import facts
@@ -37,6 +45,7 @@ def shared_pbx() -> Iterator[PrivatePbx]:
             Phone("8004", PASSWORD, "hotline-agents"),
         ]
         with PrivatePbx(find_asterisk(), Path(name) / "root", settings, phones) as pbx:
+            brief_prompts(pbx)
             pbx.console("logger add channel steps verbose(3),notice,warning,error")
             yield pbx
 

@@ -18,10 +18,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from telephony import audit, queries
+from telephony.masking import mask_number
 
 if TYPE_CHECKING:
     from api.security import Identity
     from telephony.database import Database
+    from telephony.live_model import Channel
     from telephony.query_parts import Page, Row
 
 Mask = Callable[["Row"], "Row"]
@@ -30,6 +32,12 @@ Mask = Callable[["Row"], "Row"]
 def sees_live(who: Identity) -> bool:
     """Whether numbers of calls in progress are shown whole."""
     return who.sees_numbers is not False
+
+
+def live_party(who: Identity, channel: Channel) -> str:
+    """Whom a channel belongs to, as this token sees it."""
+    hidden = channel.role in ("citizen", "other") and not sees_live(who)
+    return mask_number(channel.party) if hidden else channel.party
 
 
 def sees_all(who: Identity) -> bool:

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from pydantic import Field
 
-from api import schemas
+from api import schemas, sight
 from api.dependencies import TheService
 from api.errors import problems
 from api.schemas import Reason, Schema, Word
-from api.security import AsAgent
+from api.security import AsAgent, Identity
 from telephony import handover, room_model
 from telephony.errors import (
     ConferenceNotFound,
@@ -99,18 +99,18 @@ class Decision(Schema):
 
 
 @router.get("", responses=problems(*_pbx, reads_input=False))
-async def list_conferences(service: TheService, _who: AsAgent) -> schemas.Page[Conference]:
+async def list_conferences(service: TheService, who: AsAgent) -> schemas.Page[Conference]:
     """All three-way calls that go on, the oldest first."""
     found = await service.room_controls.conferences()
-    return schemas.Page(items=[_shape(service, one) for one in found], next=None)
+    return schemas.Page(items=[_shape(service, who, one) for one in found], next=None)
 
 
 @router.get("/{conference_id}", responses=_looking)
 async def get_conference(
-    conference_id: ConferenceId, service: TheService, _who: AsAgent
+    conference_id: ConferenceId, service: TheService, who: AsAgent
 ) -> Conference:
     """One three-way call."""
-    return _shape(service, await service.room_controls.conference(conference_id))
+    return _shape(service, who, await service.room_controls.conference(conference_id))
 
 
 @router.post("/{conference_id}/parties/{party:path}/mute", responses=_party)
@@ -119,7 +119,9 @@ async def mute_party(
 ) -> Conference:
     """The others do not hear this party any more."""
     controls = service.room_controls
-    return _shape(service, await controls.mute(conference_id, party, muted=True, agent=who.agent))
+    return _shape(
+        service, who, await controls.mute(conference_id, party, muted=True, agent=who.agent)
+    )
 
 
 @router.post("/{conference_id}/parties/{party:path}/unmute", responses=_party)
@@ -128,7 +130,9 @@ async def unmute_party(
 ) -> Conference:
     """The others hear this party again."""
     controls = service.room_controls
-    return _shape(service, await controls.mute(conference_id, party, muted=False, agent=who.agent))
+    return _shape(
+        service, who, await controls.mute(conference_id, party, muted=False, agent=who.agent)
+    )
 
 
 @router.post("/{conference_id}/parties/{party:path}/hold", responses=_party)
@@ -137,7 +141,9 @@ async def hold_party(
 ) -> Conference:
     """This party hears music, and the others do not hear it."""
     controls = service.room_controls
-    return _shape(service, await controls.hold(conference_id, party, held=True, agent=who.agent))
+    return _shape(
+        service, who, await controls.hold(conference_id, party, held=True, agent=who.agent)
+    )
 
 
 @router.post("/{conference_id}/parties/{party:path}/resume", responses=_party)
@@ -146,7 +152,9 @@ async def resume_party(
 ) -> Conference:
     """This party is in the talk again."""
     controls = service.room_controls
-    return _shape(service, await controls.hold(conference_id, party, held=False, agent=who.agent))
+    return _shape(
+        service, who, await controls.hold(conference_id, party, held=False, agent=who.agent)
+    )
 
 
 @router.delete("/{conference_id}/parties/{party:path}", status_code=204, responses=_party)
@@ -174,7 +182,7 @@ async def lock_conference(
 ) -> Conference:
     """Nobody else is let in."""
     controls = service.room_controls
-    return _shape(service, await controls.lock(conference_id, locked=True, agent=who.agent))
+    return _shape(service, who, await controls.lock(conference_id, locked=True, agent=who.agent))
 
 
 @router.post("/{conference_id}/unlock", responses=_changing)
@@ -183,7 +191,7 @@ async def unlock_conference(
 ) -> Conference:
     """Others may be called in again."""
     controls = service.room_controls
-    return _shape(service, await controls.lock(conference_id, locked=False, agent=who.agent))
+    return _shape(service, who, await controls.lock(conference_id, locked=False, agent=who.agent))
 
 
 @router.post("/{conference_id}/recording/pause", responses=_changing)
@@ -192,7 +200,7 @@ async def pause_recording(
 ) -> Conference:
     """What is said now is not recorded."""
     controls = service.room_controls
-    return _shape(service, await controls.record(conference_id, paused=True, agent=who.agent))
+    return _shape(service, who, await controls.record(conference_id, paused=True, agent=who.agent))
 
 
 @router.post("/{conference_id}/recording/resume", responses=_changing)
@@ -201,7 +209,7 @@ async def resume_recording(
 ) -> Conference:
     """Record again, into the same file."""
     controls = service.room_controls
-    return _shape(service, await controls.record(conference_id, paused=False, agent=who.agent))
+    return _shape(service, who, await controls.record(conference_id, paused=False, agent=who.agent))
 
 
 @router.post("/{conference_id}/transfer", status_code=202, responses=_calling)
@@ -239,7 +247,7 @@ async def end_conference(
     return _decision(decision)
 
 
-def _shape(service: TheService, conference: room_model.Conference) -> Conference:
+def _shape(service: TheService, who: Identity, conference: room_model.Conference) -> Conference:
     running = conference.call.handover if conference.call else None
     return Conference(
         id=conference.room.case,
@@ -253,7 +261,7 @@ def _shape(service: TheService, conference: room_model.Conference) -> Conference
                 uniqueid=one.member.uniqueid,
                 channel=one.member.channel,
                 role=one.channel.role,
-                party=one.channel.party or None,
+                party=sight.live_party(who, one.channel) or None,
                 muted=one.member.muted,
                 held=one.member.held,
                 talking=one.member.talking,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from telephony.commands.output import clear_errors, print_json, print_table, std
 
 COLUMNS = ["case", "opened", "caller", "state", "first_contact", "owner", "entries"]
 LEDGER = ["number", "at", "event", "by", "to", "responsible", "detail"]
+STORY = ["at", "what", "event", "by", "to", "detail", "case"]
 LEGS = ["started", "role", "party", "ring_s", "talk_s", "state", "cause_text", "uniqueid"]
 
 
@@ -19,7 +20,14 @@ def cases(
     case: Annotated[str | None, typer.Argument(help="Show this case whole.")] = None,
     caller: Annotated[str | None, typer.Option(help="The citizen's number.")] = None,
     owner: Annotated[str | None, typer.Option(help="Who answers for it now.")] = None,
-    state: Annotated[str | None, typer.Option(help="open, taken or handed_over.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="open, taken, handed_over, closed or merged.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="咨询, 建议, 求助, 表扬 or 投诉.")] = None,
+    story: Annotated[bool, typer.Option(help="The case in the order of time.")] = False,
+    figures: Annotated[
+        bool, typer.Option(help="First-contact resolution, times and hand-overs of all.")
+    ] = False,
     handed_over_by: Annotated[
         str | None, typer.Option(help="The side that handed it over to us, such as 110.")
     ] = None,
@@ -30,9 +38,18 @@ def cases(
     cursor: Annotated[str | None, typer.Option(help="Go on after the page before.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Cases, newest first; or one case with its legs, hand-overs and ledger."""
+    """Cases, newest first; or one case with its legs, hand-overs and ledger.
+
+    Numbers are shown whole; a look at one case is in the audit log, under the machine's user.
+    """
     if case is not None:
-        _show(case, as_json)
+        show = _show_story if story else _show
+        show(case, as_json)
+        return
+    if story:
+        raise typer.BadParameter("--story is of one case: name it")
+    if figures:
+        _show_figures(since, until, as_json)
         return
     filters = {
         "caller": caller,
@@ -40,6 +57,7 @@ def cases(
         "state": state,
         "handed_over_by": handed_over_by,
         "their_case": their_case,
+        "kind": kind,
         "since": parse_time(since),
         "until": parse_time(until),
     }
@@ -69,3 +87,45 @@ def _show(case: str, as_json: bool) -> None:
     print_table("Legs", LEGS, legs)
     entries = [{**entry, "at": shown(entry["at"])} for entry in found["ledger"]]
     print_table("Ledger", LEDGER, entries)
+
+
+def _show_story(case: str, as_json: bool) -> None:
+    from telephony.commands import stored
+
+    with clear_errors():
+        found = asyncio.run(stored.case_story(case))
+    if as_json:
+        print_json(found)
+        return
+    print_table("Case", COLUMNS, [{**found, "opened": shown(found["opened_at"])}])
+    rows = [
+        {"at": shown(event["at"]), "what": event["what"], "case": event["case"], **_told(event)}
+        for event in found["events"]
+    ]
+    print_table("Story", STORY, rows)
+
+
+def _told(event: dict[str, Any]) -> dict[str, Any]:
+    if event["ledger"]:
+        entry = event["ledger"]
+        return {name: entry[name] for name in ("event", "by", "to", "detail")}
+    if event["handover"]:
+        one = event["handover"]
+        told = {"event": one["state"], "by": one["by"], "to": one["desk"]}
+        return told | {"detail": one["reason"] or one["kind"]}
+    leg = event["leg"]
+    talked = None if leg["talk_s"] is None else f"{leg['talk_s']} s"
+    return {"event": leg["role"], "by": leg["party"], "to": None, "detail": talked}
+
+
+def _show_figures(since: str | None, until: str | None, as_json: bool) -> None:
+    from telephony.commands import stored
+
+    times = parse_time(since), parse_time(until)
+    with clear_errors():
+        found = asyncio.run(stored.case_figures(*times))
+    if as_json:
+        print_json(found)
+        return
+    rows = [{"figure": name, "value": value} for name, value in found.items()]
+    print_table("Figures", ["figure", "value"], rows)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import IO, Any
 
-from telephony import queries
+from telephony import audit, case_queries, queries
 from telephony.database import Database
 from telephony.ledger_check import LedgerReport, verify_ledger
 from telephony.settings import load_settings
+
+COMMAND = "command"
+"""What stands as the role in the audit log for a look at the machine itself."""
 
 
 @asynccontextmanager
@@ -46,9 +52,33 @@ async def page_of_cases(limit: int, cursor: str | None, **filters: Any) -> queri
 
 
 async def whole_case(case: str) -> queries.Row:
-    """A case with its legs, hand-overs and ledger."""
+    """A case with its legs, hand-overs and ledger; who looked is in the audit log."""
     async with open_database() as database:
-        return await queries.get_case(database, case)
+        found = await queries.get_case(database, case)
+        await audit.note(database, who=_user(), role=COMMAND, what="case", which=case)
+        return found
+
+
+async def case_story(case: str) -> queries.Row:
+    """A case in the order of time; who looked is in the audit log."""
+    async with open_database() as database:
+        found = await case_queries.story(database, case)
+        await audit.note(database, who=_user(), role=COMMAND, what="story", which=case)
+        return found
+
+
+async def case_figures(since: datetime | None, until: datetime | None) -> queries.Row:
+    """Figures of the cases that were opened in this time."""
+    async with open_database() as database:
+        return await case_queries.figures(database, since=since, until=until)
+
+
+def _user() -> str:
+    """Who sits at the machine, by its own accounts."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user may have no name
+        return str(os.getuid())
 
 
 async def checked_ledger() -> LedgerReport:

@@ -20,6 +20,7 @@ from api.app import create_app
 from api.live_schemas import LiveFrame
 from api.routes import events
 from api.server import QuietServer, listen
+from telephony.settings import Token
 from tests.unit.api_fixtures import TOKENS, Running, running, told
 
 PATH = "/api/v1/events"
@@ -417,3 +418,31 @@ async def test_given_a_plain_request_then_told_to_speak_websocket(served: Served
     assert answer.status_code == 426
     assert answer.json()["code"] == "upgrade-required"
     assert "LiveFrame" in json.dumps(description["paths"][PATH]["get"]["responses"]["200"])
+
+
+async def test_given_a_token_that_sees_no_numbers_then_none_is_in_its_frames(
+    tmp_path: Path,
+) -> None:
+    number = "13812345678"
+    async with running(tmp_path) as run:
+        auditor = {"name": "审计", "role": "supervisor", "token": "auditor-token-of-the-tests"}
+        run.service.settings.tokens.append(Token.model_validate({**auditor, "sees_numbers": False}))
+        run.simulated.talk(run.simulated.citizen(number))
+        run.simulated.queue(run.simulated.citizen("13812345679"))
+        await told(run)
+        served = Served(run)
+        try:
+            headers = {"Authorization": f"Bearer {auditor['token']}"}
+            url = f"ws://127.0.0.1:{served.port}{PATH}"
+            async with connect(url, additional_headers=headers, proxy=None) as socket:
+                listener = Listener(socket)
+                first = await listener.until("queues")
+                assert "1381234567" not in json.dumps(first)
+                assert "138****5678" in json.dumps(first)
+                assert first["queues"][0]["callers"][0]["caller"] == "138****5679"
+                run.simulated.talk(run.simulated.citizen("13812345670"))
+                second = await listener.until("calls")
+                assert "138****5670" in json.dumps(second)
+                assert "13812345670" not in json.dumps(second)
+        finally:
+            await served.stop()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from api import schemas
 from api.dependencies import TheService, each_once
@@ -28,6 +29,16 @@ from telephony.office_hours import YEARS, Day, Why, in_shanghai, text_of
 router = APIRouter(tags=["calendar"], dependencies=[Depends(each_once)])
 
 _PBX = (PbxUnavailable, PbxTimeout, PbxRefused)
+
+
+def _written(value: object) -> object:
+    # pydantic would read 1795478400 as seconds since 1970.
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        raise ValueError("must be a date such as 2026-10-01")
+    return value
+
+
+TheDay = Annotated[date, BeforeValidator(_written)]
 
 
 class CalendarDay(schemas.Schema):
@@ -52,7 +63,7 @@ class CalendarYear(schemas.Schema):
 class SpecialDay(schemas.Schema):
     """What an admin decides for a day, before holidays and week."""
 
-    day: date
+    day: TheDay
     hours: schemas.Word = Field(
         description="`closed`, `work` (as an ordinary working day) or `0830-1200,1330-1700`",
         examples=["closed"],
@@ -142,7 +153,7 @@ async def set_day(body: SpecialDay, service: TheService, who: AsAdmin) -> Specia
     status_code=204,
     responses=problems(SpecialDayNotFound, DatabaseUnavailable),
 )
-async def remove_day(day: date, service: TheService, _who: AsAdmin) -> None:
+async def remove_day(day: TheDay, service: TheService, _who: AsAdmin) -> None:
     """Take a special day back."""
     await service.calendar_book.remove_day(day)
     service.calendar.poke()

@@ -15,6 +15,12 @@ from telephony.settings import load_settings
 from tests.unit.api_fixtures import AGENT_8001, TOKENS, Running, running
 
 OPEN = {"/healthz", "/readyz"}
+# For admins only.
+CALENDAR = {
+    ("POST", "/api/v1/calendar/days"),
+    ("DELETE", "/api/v1/calendar/days/{day}"),
+    ("POST", "/api/v1/calendar/push"),
+}
 # What a role may not do, though it has a token.
 FORBIDDEN: dict[str, set[tuple[str, str]]] = {
     "agent": {
@@ -25,8 +31,11 @@ FORBIDDEN: dict[str, set[tuple[str, str]]] = {
         ("POST", "/api/v1/nuisance"),
         ("DELETE", "/api/v1/nuisance/{mark}"),
         ("GET", "/api/v1/audit"),
+        ("POST", "/api/v1/calendar/closed"),
+        ("DELETE", "/api/v1/calendar/closed"),
+        *CALENDAR,
     },
-    "supervisor": {("GET", "/api/v1/audit")},
+    "supervisor": {("GET", "/api/v1/audit"), *CALENDAR},
     "admin": set(),
 }
 

@@ -132,14 +132,22 @@ class CaseFigures(Schema):
     mean_time_to_acceptance_s: float | None
 
 
-class NuisanceRequest(Schema):
-    """Mark a caller; by number, or by a case in which they called."""
-
-    number: Phone | None = None
-    case: Word | None = None
+class _NuisanceRequest(Schema):
     kind: Literal["骚扰", "谎报"]
     reason: Sentence
     until: Moment = Field(description="when the mark ends by itself")
+
+
+class NuisanceNumber(_NuisanceRequest):
+    """Mark a number."""
+
+    number: Phone
+
+
+class NuisanceCase(_NuisanceRequest):
+    """Mark the number that called in a case."""
+
+    case: Word
 
 
 class NuisanceMark(Schema):

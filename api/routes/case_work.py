@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path
@@ -34,8 +35,7 @@ IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        pattern=r'^(W/)?"?[0-9]{1,9}"?$',
-        description="`details.version` as it was read (the ETag of the case)",
+        description="`details.version` as it was read (the ETag of the case): RFC 9110, 13.1.1",
     ),
 ]
 
@@ -65,8 +65,9 @@ async def edit_case(
     The ledger names the fields that changed and by whom, not what stood in them. A version that is
     not the present one is refused (412), none at all as well (428).
     """
-    version = body.version if if_match is None else int(if_match.removeprefix("W/").strip('"'))
+    version = body.version if if_match is None else _version(if_match)
     if version is None:
+        await queries.get_case_row(service.database, case)  # a case that is not there is a 404
         raise VersionNeeded("send `version`, or If-Match with it, as it was read")
     changes = {name: getattr(body, name) for name in body.model_fields_set if name in FIELDS}
     await service.case_book.edit(case, changes, version=version, actor=_actor(who))
@@ -74,6 +75,12 @@ async def edit_case(
     response = answers.row(details if sight.sees_live(who) else mask_details(details))
     response.headers["ETag"] = f'"{details["version"]}"'
     return response
+
+
+def _version(tag: str) -> int:
+    """The version in an ETag; one that is none of ours is no version there ever was."""
+    digits = tag.removeprefix("W/").strip('"')
+    return int(digits) if re.fullmatch(r"[0-9]{1,9}", digits) else -1
 
 
 @router.post(

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from api import schemas, sight
-from api.case_schemas import NuisanceMark, NuisanceRequest
+from api.case_schemas import NuisanceCase, NuisanceMark, NuisanceNumber
 from api.dependencies import TheService
 from api.errors import problems
 from api.security import AsSupervisor, Identity
@@ -25,14 +25,12 @@ router = APIRouter(tags=["nuisance"])
     responses=problems(CaseNotFound, InvalidValue, WrongState, DatabaseUnavailable),
 )
 async def mark_nuisance(
-    body: NuisanceRequest, service: TheService, who: AsSupervisor
+    body: NuisanceNumber | NuisanceCase, service: TheService, who: AsSupervisor
 ) -> NuisanceMark:
     """Mark a caller, until a day; the next agent sees it on the call."""
-    if (body.number is None) == (body.case is None):
-        raise InvalidValue("name a number or a case, one of the two")
     mark = await service.nuisance.mark(
-        number=body.number,
-        case=body.case,
+        number=body.number if isinstance(body, NuisanceNumber) else None,
+        case=body.case if isinstance(body, NuisanceCase) else None,
         kind=body.kind,
         reason=body.reason,
         until=body.until,

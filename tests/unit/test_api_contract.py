@@ -83,11 +83,15 @@ def test_answers_are_as_described(described: schemathesis.BaseSchema, mode: Gene
         case = data.draw(operation.as_strategy(generation_mode=mode))
         if mode is GenerationMode.POSITIVE and case.query:
             case.query.pop("cursor", None)  # made by us alone; any other text is refused
+        if mode is GenerationMode.POSITIVE and isinstance(case.body, dict) and "until" in case.body:
+            case.body["until"] = "2800-01-01T00:00:00Z"  # an end in the past is refused
         case.call_and_validate(headers=AUTHORIZATION)
 
     for result in described.get_all_operations():
         assert isinstance(result, Ok), "the description itself is wrong"
         operation = result.ok()
+        if operation.path == "/api/v1/events":
+            continue  # a WebSocket: a plain request is refused, whatever is in it
         # Without any input there is nothing to get wrong.
         if mode is GenerationMode.POSITIVE or _takes_input(operation):
             ask(operation=operation)

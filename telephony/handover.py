@@ -142,7 +142,7 @@ class Offers:
         return Pressed(call, call.citizen, talking)
 
     def none_runs(self, call: Call) -> None:
-        """Raise :class:`HandoverRunning` when a hand-over of this call has begun, or is about to."""
+        """Raise :class:`HandoverRunning` when a hand-over of this call runs, or is about to."""
         if call.handover is not None or call.id in self._waiting:
             running = call.handover.id if call.handover else ""
             desk = f" to {call.handover.desk}" if call.handover else ""

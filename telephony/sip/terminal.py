@@ -19,7 +19,11 @@ _HELP = (
 )
 LINE_HELP = _HELP.format(dial="dial NUMBER 拨打", refer="refer NUMBER 话机转接 · keys DIGITS 按键")
 KEY_HELP = _HELP.format(dial="c 拨打 dial", refer="t 话机转接 refer")
-_ACTIONS = {"transfer": "转接 transfer to", "three-way": "三方 three-way with", "consult": "先问 consult"}
+_ACTIONS = {
+    "transfer": "转接 transfer to",
+    "three-way": "三方 three-way with",
+    "consult": "先问 consult",
+}
 _WORDS = {
     "a": "answer",
     "": "answer",

@@ -21,11 +21,17 @@ CALENDAR = {
     ("DELETE", "/api/v1/calendar/days/{day}"),
     ("POST", "/api/v1/calendar/push"),
 }
+_FOR_ONESELF = ("sign-in", "sign-out", "resume")
 # What a role may not do, though it has a token.
 FORBIDDEN: dict[str, set[tuple[str, str]]] = {
     "agent": {
         ("GET", "/api/v1/legs/export"),
         ("GET", "/metrics"),
+        ("GET", "/api/v1/recordings"),
+        ("GET", "/api/v1/recordings/{recording}/sound"),
+        ("POST", "/api/v1/calls/{call_id}/monitor"),
+        # Somebody else's: an agent signs in, out and on for oneself only.
+        *(("POST", f"/api/v1/agents/{{agent_id}}/{what}") for what in _FOR_ONESELF),
         ("GET", "/api/v1/figures/cases"),
         ("GET", "/api/v1/nuisance"),
         ("POST", "/api/v1/nuisance"),

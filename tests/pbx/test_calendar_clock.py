@@ -16,7 +16,7 @@ from telephony.calendar_push import push
 from telephony.office_hours import SHANGHAI, Calendar, SpecialDay
 from telephony.pbx import Pbx
 from telephony.softphone import Softphone
-from tests.pbx.scene import CITIZENS, LINE, PASSWORD
+from tests.pbx.scene import CITIZENS, LINE, PASSWORD, assert_quiet, wait_until
 from tests.pbx.shifted_clock import ShiftedPbx
 
 pytestmark = [pytest.mark.pbx, pytest.mark.xdist_group("shifted-clock")]
@@ -154,3 +154,45 @@ async def test_given_a_pbx_that_lost_its_hours_when_called_then_the_week_counts_
         "2027-01-01T08:30:00": OPEN,  # a holiday that nobody told it of
     }
     assert decisions(shifted_pbx, citizen, expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "opens"),
+    [
+        ("2026-11-24T08:00:00", "2026-11-24T08:30:00"),
+        ("2026-11-24T12:00:00", "2026-11-24T13:30:00"),  # in the break of that day
+        ("2026-11-24T17:00:00", "2026-11-25T08:30:00"),
+        ("2026-09-30T17:00:00", "2026-10-08T08:30:00"),  # over a week of holidays
+        ("2026-10-09T17:00:00", "2026-10-10T08:30:00"),  # a Saturday that is worked
+        ("2026-12-31T17:00:00", "2027-01-04T08:30:00"),
+    ],
+)
+async def test_given_a_closed_line_when_the_dialplan_looks_ahead_then_it_finds_the_next_opening(
+    shifted_pbx: ShiftedPbx, citizen: Softphone, asked: str, opens: str
+) -> None:
+    special = {date(2026, 11, 24): SpecialDay("0830-1200,1330-1700", "午休")}
+    calendar = calendar_of(shifted_pbx.settings.line, special)
+    assert calendar.next_opening(at(asked)) == at(opens)
+    await give(shifted_pbx, calendar, at(asked))
+    seconds = int(at(asked).timestamp())
+    for step in (
+        f"1,1,Gosub(hotline-reopens,s,1({seconds}))",
+        "1,2,Set(DB(tests/reopens)=${GOSUB_RETVAL})",
+    ):
+        said = shifted_pbx.console(f"dialplan add extension {step} into tests replace")
+        assert "1@tests" in said, said
+    shifted_pbx.console("database del tests reopens")
+    client = AmiClient.from_settings(shifted_pbx.settings.pbx, events=[])
+    await client.start()
+    try:
+        await client.wait_up(5)
+        leg = {"Channel": "Local/1@tests", "Application": "NoOp", "Async": "true"}
+        await client.action("Originate", leg)
+    finally:
+        await client.stop()
+    expected = str(int(at(opens).timestamp()))
+    wait_until(
+        lambda: expected in shifted_pbx.console("database get tests reopens"),
+        f"reopens at {opens}: {shifted_pbx.console('database get tests reopens')}",
+    )
+    assert_quiet(shifted_pbx)

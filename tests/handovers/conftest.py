@@ -63,7 +63,7 @@ def board(floor: Floor, request: pytest.FixtureRequest) -> Iterator[Board]:
         for item in request.session.items
         if isinstance(item, pytest.Function)
         and (callspec := getattr(item, "callspec", None)) is not None
-        and "entry" in callspec.params
+        and {"batch", "entry"} <= callspec.params.keys()
     ]
     one = Board(floor, chosen)
     yield one

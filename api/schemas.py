@@ -42,9 +42,11 @@ def _moment(moment: datetime) -> datetime:
 
 def _not_a_number(value: object) -> object:
     # pydantic would read 20261124 as seconds since 1970: a day in August of that year.
-    if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdigit():
-        raise ValueError("must be a date or a time such as 2026-11-24T08:30:00")
-    return value
+    try:
+        float(str(value))
+    except ValueError:
+        return value
+    raise ValueError("must be a date or a time such as 2026-11-24T08:30:00")
 
 
 Moment = Annotated[datetime, BeforeValidator(_not_a_number), AfterValidator(_moment)]

@@ -70,7 +70,8 @@ class Phone:
 
     Without a password it is known by its name alone; with a ``contact`` (a SIP URI) it is reached
     there and need not register. A call in which nothing is heard from it for ``silence_s`` seconds
-    is ended by the PBX: the phone has gone without a word.
+    (``held_silence_s`` while it holds the call) is ended by the PBX: the phone has gone without a
+    word.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Phone:
     callerid: str = ""
     contact: str = ""
     silence_s: int = 60
+    held_silence_s: int = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,10 @@ class Cell:
         """Who has the citizen and presses; in a chain that is a desk later on."""
         self.target: SoftCall | None = None
         """Who has taken the call."""
+        self.second: SoftCall | None = None
+        """The agent's second line, where this row has one."""
+        self.joins = 1
+        """How often the agent presses to join two lines."""
         self.next: SoftCall
         """The queue's next agent, who has it after all."""
         self.case = self.call_id = ""
@@ -59,9 +63,12 @@ class Cell:
         self._since = 0
         self._began = ""
         self._calls_before: Counter[str] = Counter()
-        self._dialled: list[SoftCall] = []
+        self.dialled: list[SoftCall] = []
+        """The calls that began at a phone of this seat."""
+        self._asking = False
+        """The target has answered, and speaks with the agent alone."""
         self._kinds = set(way.kinds)
-        self._citizen_hz, self._agent_hz, self._target_hz = seat.tones
+        self._citizen_hz, self.agent_hz, self._target_hz = seat.tones
 
     # -- before the press ------------------------------------------------------------------
 
@@ -79,14 +86,14 @@ class Cell:
         with floor.queue_lock:
             floor.join_queue(agent)
             self.citizen = floor.phone(seat.citizen).call(LINE)
-            self._dialled.append(self.citizen)
+            self.dialled.append(self.citizen)
             self.agent = self.agent_phone.wait_for_call(PATIENCE_S)
             self.agent.answer()
             self.citizen.wait_answered(PATIENCE_S)
             floor.leave_queue(agent)
         self.citizen.play_tone(self._citizen_hz)
-        self.agent.play_tone(self._agent_hz)
-        self.together(self.agent, self._agent_hz)
+        self.agent.play_tone(self.agent_hz)
+        self.together(self.agent, self.agent_hz)
         eventually(self._on_record, "the case is on record")
         if self.way.needs_service:
             self.wait_talking()
@@ -164,17 +171,56 @@ class Cell:
         self.hook("ringing")
         return call
 
-    def take(self, call: SoftCall) -> None:
+    def answer(self, call: SoftCall) -> None:
         """A target answers and speaks."""
         call.answer()
         call.play_tone(self._target_hz)
         self.target = call
+        self._asking = self.way.asks
+
+    def take(self, call: SoftCall) -> None:
+        """A target answers, and an agent who asks first does what brings it to the citizen."""
+        self.answer(call)
+        self.way.complete(self)
+        self._asking = False
+
+    def let_go(self) -> None:
+        """The agent leaves without waiting for anything, as this row does."""
+        self.way.let_go(self)
+        self._asking = False
+
+    def asked(self) -> str | None:
+        """The hand-over whose target speaks with the agent, or None when it is decided already.
+
+        Raises :class:`ConnectionError` or an error of ``httpx`` when the service is away.
+        """
+        found = ""
+
+        def known() -> bool:
+            nonlocal found
+            answer = self.http("GET", f"/calls/{self.call_id}")
+            if answer.status_code == 503:
+                raise ConnectionError(answer.text)
+            running = answer.json().get("handover") if answer.status_code == 200 else None
+            found = running["id"] if running and running["state"] == "answered" else ""
+            return bool(found) or self._all_decided()
+
+        eventually(known, "the service knows that the target answered", every_s=0.05)
+        return found or None
+
+    def speak_with(self, line: SoftCall) -> None:
+        """Agent (on this line) and target hear each other, and the citizen neither."""
+        assert self.target is not None
+        hears(line, self._target_hz, 0.5)
+        hears(self.target, self.agent_hz, 0.5)
+        for tone in (self.agent_hz, self._target_hz):
+            hears_not(self.citizen, tone)
 
     def agent_rung(self) -> SoftCall:
         """The agent's phone rings for the citizen who is back; the agent answers."""
         call = self.agent_phone.wait_for_call(PATIENCE_S)
         call.answer()
-        call.play_tone(self._agent_hz)
+        call.play_tone(self.agent_hz)
         self.agent = call
         return call
 
@@ -182,9 +228,10 @@ class Cell:
         """After a failure: agent and citizen talk again, as is usual for this row."""
         if self.way.agent_meanwhile == "gone":
             self.agent_rung()
+        self.way.resume(self)
         # Who talks on cannot hear that the try is over.
         eventually(self._all_decided, "the hand-over is decided")
-        self.together(self.agent, self._agent_hz)
+        self.together(self.agent, self.agent_hz)
 
     def vanish(self) -> None:
         """The agent's phone is gone without a word."""
@@ -200,7 +247,7 @@ class Cell:
         """In a chain: who has taken the call presses next, to the next desk; it is taken."""
         assert self.target is not None
         self.agent, self.agent_phone = self.target, self.target.phone
-        self.agent.play_tone(self._agent_hz)
+        self.agent.play_tone(self.agent_hz)
         self.press(self.seat.desks[desk])
         self.take(self.ringing(desk))
 
@@ -217,7 +264,7 @@ class Cell:
         """The queue rings the other agent, who answers."""
         call = self.floor.phone(self.seat.other).wait_for_call(2 * PATIENCE_S)
         call.answer()
-        call.play_tone(self._agent_hz)
+        call.play_tone(self.agent_hz)
         self.floor.leave_queue(self.seat.other)
         self.next = call
 
@@ -234,11 +281,14 @@ class Cell:
         body = {"desk": self.seat.desks[desk]}
         answer = self.http("POST", f"/calls/{self.call_id}/conference", body)
         assert answer.status_code == 202, answer.text
-        self.take(self.ringing(desk))
+        self.answer(self.ringing(desk))
+        self._asking = False
         self._end_room()
 
     def press_in_vain(self) -> None:
-        """A press in a three-way call: it changes nothing."""
+        """A press in a three-way call: it changes nothing. (What a phone dials is a call apart.)"""
+        if not self.way.needs_service and self.way.asks:
+            return
         status = self.press_anyhow()
         assert status == (409 if self.way.needs_service else status)
         self._end_room()
@@ -248,7 +298,7 @@ class Cell:
         """The third party leaves; citizen and agent are a call of two again."""
         assert self.target is not None
         self.target.hangup()
-        self.together(self.agent, self._agent_hz, 0.8)
+        self.together(self.agent, self.agent_hz, 0.8)
 
     def listen(self) -> SoftCall:
         """A supervisor's phone is connected to what the citizen says and hears."""
@@ -261,10 +311,10 @@ class Cell:
             "into hotline-agents replace"
         )
         spy = phone.call(number)
-        self._dialled.append(spy)
+        self.dialled.append(spy)
         spy.wait_answered(PATIENCE_S)
         hears(spy, self._citizen_hz, MIXED)
-        hears(spy, self._agent_hz, MIXED)
+        hears(spy, self.agent_hz, MIXED)
         return spy
 
     def heard_by(self, spy: SoftCall) -> None:
@@ -320,13 +370,14 @@ class Cell:
         return (outcome.end == "nobody") == (self.citizen.state is CallState.ENDED)
 
     def _end_agent(self) -> None:
-        self.together(self.agent, self._agent_hz)
+        self.way.resume(self)
+        self.together(self.agent, self.agent_hz)
         ringing = [one for one in self.agent_phone.calls if one is not self.agent]
         assert not ringing, "the agent's phone rang, though the agent had waited"
 
     def _end_phone(self) -> None:
         self.agent_rung()
-        self.together(self.agent, self._agent_hz)
+        self.together(self.agent, self.agent_hz)
 
     def _end_target(self) -> None:
         assert self.target is not None
@@ -337,12 +388,12 @@ class Cell:
     def _end_room(self) -> None:
         assert self.target is not None
         self.together(self.target, self._target_hz, MIXED)
-        self.together(self.agent, self._agent_hz, MIXED)
-        hears(self.target, self._agent_hz, MIXED)
+        self.together(self.agent, self.agent_hz, MIXED)
+        hears(self.target, self.agent_hz, MIXED)
         hears(self.agent, self._target_hz, MIXED)
 
     def _end_next(self) -> None:
-        self.together(self.next, self._agent_hz)
+        self.together(self.next, self.agent_hz)
 
     def _end_nobody(self) -> None:
         """Everybody's call is over without anybody's doing (checked for all cells)."""
@@ -350,12 +401,17 @@ class Cell:
     def _hang_up(self) -> None:
         """The citizen hangs up; who is left of a three-way call, does so then."""
         self.citizen.hangup()
+        # So are two who speak with each other only.
+        if self._asking:
+            self.agent.hangup()
+        if self.second is not None:
+            self.second.hangup()
         # Two of a three-way call may go on talking: that is theirs to end.
         if self.target is not None and self.way.agent_meanwhile == "talks":
             self.target.hangup()
 
     def _my_calls(self) -> list[SoftCall]:
-        mine = list(self._dialled)
+        mine = list(self.dialled)
         for who in self.seat.roles:
             mine += self.floor.calls.get(who, [])[self._calls_before[who] :]
         return mine
@@ -384,7 +440,9 @@ class Cell:
         roles = dict(self.seat.roles)
         for who in self._gone:  # rung without being there: no phone can count that
             calls[who] = sum(name.startswith(f"PJSIP/{who}-") for name in there.values())
-        assert_legs(self.floor.record.legs(rows), there, self.case, roles, calls)
+        # A number dialled when the citizen had gone is an ordinary call.
+        apart = self.second is not None and not hand_overs(rows, self.case)
+        assert_legs(self.floor.record.legs(rows), there, self.case, roles, calls, apart=apart)
 
     def stored(self) -> None:
         """The service has the whole case on record, as the PBX wrote it."""
@@ -441,6 +499,12 @@ def hears(who: SoftCall, tone: float, share: float) -> None:
     """
     what = f"{who.phone.username} hears {tone:g} Hz"
     eventually(lambda: who.hears(tone, window_s=0.1) >= share, what)
+
+
+def hears_not(who: SoftCall, tone: float) -> None:
+    """Wait until this party does not hear a tone any more."""
+    what = f"{who.phone.username} hears no {tone:g} Hz"
+    eventually(lambda: who.hears(tone, window_s=0.1) < MIXED, what)
 
 
 def run_at_once(*what: Callable[[], int]) -> list[int]:

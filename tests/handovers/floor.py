@@ -199,7 +199,10 @@ class Floor:
         )
         self.folder.chmod(0o755)
         extra = [Phone(seat.citizen, PASSWORD, "hotline-trunk") for seat in seats]
-        extra += [Phone(seat.fading, PASSWORD, "hotline-agents", silence_s=2) for seat in seats]
+        extra += [
+            Phone(seat.fading, PASSWORD, "hotline-agents", silence_s=2, held_silence_s=2)
+            for seat in seats
+        ]
         extra += [Phone(seat.supervisor, PASSWORD, "hotline-agents") for seat in seats]
         settings = floor_settings(self.folder, seats)
         self.pbx = PrivatePbx(find_asterisk(), self.folder / "pbx", settings, extra, rtp_ports=600)

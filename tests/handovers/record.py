@@ -101,11 +101,18 @@ def channels(rows: list[CelRow], case: str, phones: frozenset[str]) -> dict[str,
 
 
 def assert_legs(
-    legs: list[Leg], there: dict[str, str], case: str, roles: dict[str, str], calls: Counter[str]
+    legs: list[Leg],
+    there: dict[str, str],
+    case: str,
+    roles: dict[str, str],
+    calls: Counter[str],
+    *,
+    apart: bool = False,
 ) -> None:
     """Every channel is in exactly one leg; every call of a phone is a leg with the right role.
 
-    ``there``: the channels; ``roles``: role by phone; ``calls``: how many calls each phone had.
+    ``there``: the channels; ``roles``: role by phone; ``calls``: how many calls each phone had;
+    ``apart``: some of them may be no part of the case.
     """
     mine = [leg for leg in legs if not there.keys().isdisjoint(leg.channels)]
     times = Counter(channel for leg in mine for channel in leg.channels)
@@ -118,7 +125,7 @@ def assert_legs(
         said = f"leg {leg.uniqueid} of {phone}"
         assert leg.state == "complete", f"{said} is {leg.state}"
         # Who listens calls from outside of the case.
-        cases = {case, None} if leg.role == "supervisor" else {case}
+        cases = {case, None} if leg.role == "supervisor" or apart else {case}
         assert leg.case in cases, f"{said} is in case {leg.case}, not {case}"
         assert leg.role == roles[phone], f"{said} is {leg.role}, not {roles[phone]}"
     assert seen == calls, f"legs by phone {seen}, calls by phone {calls}"

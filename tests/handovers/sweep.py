@@ -24,20 +24,24 @@ How = Literal["kill", "cut"]
 HOWS: tuple[How, ...] = ("kill", "cut")
 STATES = ("talking", "ringing", "decided")
 COLUMNS = ("answered", "declined-486", "caller-ringing")
+ROWS = (("one-key", "phone-key", "refer", "three-way"), ("consult", "attended"))
+"""The rows that are played together: no more cells than there are seats."""
 STEP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """What happens to the service, in which state of the hand-overs, and when it is back."""
+    """What happens to the service, in which state of these rows, and when it is back."""
 
     how: How
     state: str
     back_at_once: bool
+    rows: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        return f"{self.how}-{self.state}-back-{'at-once' if self.back_at_once else 'after-all'}"
+        back = "at-once" if self.back_at_once else "after-all"
+        return f"{self.how}-{self.state}-back-{back}-from-{self.rows[0]}"
 
     def entries(self) -> list[Entry]:
         """The cells to play: without the service no key can be pressed over HTTP."""
@@ -45,12 +49,15 @@ class Disturbance:
         return [
             entry
             for entry in ENTRIES
-            if entry.column in COLUMNS and not (pressed_without and entry.way.needs_service)
+            if entry.column in COLUMNS
+            and entry.way.name in self.rows
+            and not (pressed_without and entry.way.needs_service)
         ]
 
 
 SWEEP = [
-    Disturbance(how, state, at_once) for how, state, at_once in product(HOWS, STATES, (True, False))
+    Disturbance(how, state, at_once, rows)
+    for how, state, at_once, rows in product(HOWS, STATES, (True, False), ROWS)
 ]
 
 

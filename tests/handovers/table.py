@@ -24,39 +24,40 @@ if TYPE_CHECKING:
     from tests.handovers.cell import Cell
 
 TABLE = """
-                       | one-key                   | phone-key                 | refer                    | three-way
-answered               | accepted > target         | =                         | accepted > target        | accepted > room
-busy                   | busy > agent              | =                         | busy > phone             | busy > agent
-declined-486           | busy > agent              | =                         | busy > phone             | busy > agent
-declined-603           | declined > agent          | =                         | declined > phone         | declined > agent
-unreachable            | unreachable > agent       | =                         | unreachable > phone      | unreachable > agent
-not-found              | none > agent              | =                         | =                        | =
-no-answer              | unanswered > agent        | =                         | unanswered > phone       | unanswered > agent
-limit-minus-20-ms      | accepted > target / unanswered > agent | =            | accepted > target / unanswered > phone | accepted > room / unanswered > agent
-limit                  | accepted > target / unanswered > agent | =            | accepted > target / unanswered > phone | accepted > room / unanswered > agent
-limit-plus-20-ms       | accepted > target / unanswered > agent | =            | accepted > target / unanswered > phone | accepted > room / unanswered > agent
-caller-before          | none > nobody / caller_gone > nobody | =              | =                        | =
-caller-ringing         | caller_gone > nobody      | =                         | =                        | =
-caller-after           | accepted > nobody / caller_gone > nobody | =          | =                        | =
-agent-before           | accepted > target / none > phone / none > nobody | =  | =                        | =
-agent-ringing          | accepted > target         | =                         | -A                       | accepted > target
-agent-ringing-refused  | busy > phone              | =                         | -A                       | busy > phone
-agent-after            | accepted > target         | =                         | -A                       | accepted > target
-target-at-once         | accepted > nobody / declined > agent | =              | accepted > nobody / declined > phone | accepted > agent / declined > agent
-again                  | busy busy busy accepted > target | =                  | =                        | busy busy busy accepted > room
-caller-after-failure   | busy > nobody             | =                         | =                        | =
-caller-at-failure      | busy > nobody / caller_gone > nobody | =              | =                        | =
-agent-gone             | busy > next               | =                         | =                        | =
-twice                  | accepted > target         | =                         | =                        | accepted > room
-two-agents             | accepted > target         | =                         | =                        | accepted > room
-ring-all               | accepted > target         | =                         | =                        | accepted > room
-chain                  | accepted accepted accepted > target | =               | =                        | accepted accepted accepted > room
-out-of-three-way       | accepted accepted > target | =                        | =                        | -B
-supervisor             | accepted > target         | =                         | =                        | accepted > room
+                       | one-key                   | phone-key                 | refer                    | three-way | consult | attended
+answered               | accepted > target         | =                         | accepted > target        | accepted > room | accepted > target | =
+busy                   | busy > agent              | =                         | busy > phone             | busy > agent | busy > agent | =
+declined-486           | busy > agent              | =                         | busy > phone             | busy > agent | busy > agent | =
+declined-603           | declined > agent          | =                         | declined > phone         | declined > agent | declined > agent | =
+unreachable            | unreachable > agent       | =                         | unreachable > phone      | unreachable > agent | unreachable > agent | =
+not-found              | none > agent              | =                         | =                        | = | none > agent | =
+no-answer              | unanswered > agent        | =                         | unanswered > phone       | unanswered > agent | unanswered > agent | =
+limit-minus-20-ms      | accepted > target / unanswered > agent | =            | accepted > target / unanswered > phone | accepted > room / unanswered > agent | accepted > target / unanswered > agent | =
+limit                  | accepted > target / unanswered > agent | =            | accepted > target / unanswered > phone | accepted > room / unanswered > agent | accepted > target / unanswered > agent | =
+limit-plus-20-ms       | accepted > target / unanswered > agent | =            | accepted > target / unanswered > phone | accepted > room / unanswered > agent | accepted > target / unanswered > agent | =
+caller-before          | none > nobody / caller_gone > nobody | =              | =                        | = | none > nobody / caller_gone > nobody | =
+caller-ringing         | caller_gone > nobody      | =                         | =                        | = | caller_gone > nobody | =
+caller-after           | accepted > nobody / caller_gone > nobody | =          | =                        | = | caller_gone > nobody | =
+agent-before           | accepted > target / none > phone / none > nobody | =  | =                        | = | cancelled > phone / failed > phone / none > phone / none > nobody | cancelled > phone / none > nobody
+agent-ringing          | accepted > target         | =                         | -A                       | accepted > target | cancelled > phone | accepted > target
+agent-ringing-refused  | busy > phone              | =                         | -A                       | busy > phone | -C | busy > phone
+agent-after            | accepted > target         | =                         | -A                       | accepted > target | accepted > target / cancelled > phone | accepted > target
+target-at-once         | accepted > nobody / declined > agent | =              | accepted > nobody / declined > phone | accepted > agent / declined > agent | declined > agent | =
+again                  | busy busy busy accepted > target | =                  | =                        | busy busy busy accepted > room | busy busy busy accepted > target | =
+caller-after-failure   | busy > nobody             | =                         | =                        | = | busy > nobody | =
+caller-at-failure      | busy > nobody / caller_gone > nobody | =              | =                        | = | busy > nobody / caller_gone > nobody | =
+agent-gone             | busy > next               | =                         | =                        | = | busy > next | =
+twice                  | accepted > target         | =                         | =                        | accepted > room | accepted > target | =
+two-agents             | accepted > target         | =                         | =                        | accepted > room | accepted > target | =
+ring-all               | accepted > target         | =                         | =                        | accepted > room | accepted > target | =
+chain                  | accepted accepted accepted > target | =               | =                        | accepted accepted accepted > room | accepted accepted accepted > target | =
+out-of-three-way       | accepted accepted > target | =                        | =                        | -B | accepted accepted > target | =
+supervisor             | accepted > target         | =                         | =                        | accepted > room | accepted > target | =
 """
 
 REASONS = {
     "A": "a phone that has sent its REFER has let go: the agent's leg ended before the ringing",
+    "C": "a desk that is asked first and still rings is let go when the agent hangs up",
     "B": "the row is the three-way call itself; the other rows go out of it",
 }
 

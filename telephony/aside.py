@@ -94,8 +94,10 @@ class Asides:
         call = self._in_state(call_id, "held")
         assert call.citizen is not None
         _, party, _ = (await self._pbx.get_var(call.citizen.name, ASIDE) + "||").split("|", 2)
+        if not party:  # whom they would talk with again is not known any more
+            raise WrongState(f"call {call.id} is not held any more")
         if agent is not None and party != agent:
-            raise NotAllowed(f"call {call.id} is held by {party or 'somebody else'}")
+            raise NotAllowed(f"call {call.id} is held by {party}")
         with self._telling(call.case) as told, self._offers.offer(call.id):
             await self._send(call, ask_redirect(call.citizen.name, "hotline-resume", "s"))
             await self._said(told)
@@ -132,10 +134,10 @@ class Asides:
     async def _put(self, kind: str, state: str, call_id: str, agent: str | None) -> Aside:
         pressed = self._offers.press(call_id, NOBODY, agent)
         call, party = pressed.call, pressed.agent.party
-        await self._there("hotline-aside")
         mark = ask_set_var(pressed.citizen.name, ASIDE, f"{kind}|{party}|{pressed.agent.name}")
         move = ask_redirect(pressed.citizen.name, "hotline-aside", "s")
         with self._telling(call.case) as told, self._offers.offer(call.id):
+            await self._there("hotline-aside")
             await self._send(call, mark, move)
             said, fact = await self._said(told)
         if said == "HOTLINE_NOT_PARKED":

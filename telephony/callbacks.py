@@ -271,14 +271,18 @@ class Callbacks:
         # Else the phone has refused, and the end of its channel, which says how, is on its way.
 
     def _agent_gone(self, event: Event) -> None:
-        """An agent's leg that ended before it answered; later the dialplan notes what happens."""
-        if event.get("ChannelStateDesc") == "Up":
-            return
+        """An agent's leg that ended before the citizen was called.
+
+        Unanswered, or answered and left before the dialplan had anything to note: nothing follows
+        then, and an agent whose callback never ends could not call back any more.
+        """
+        answered = event.get("ChannelStateDesc") == "Up"
         case, device = event.get("AccountCode"), event.get("Channel").rpartition("-")[0]
         for begun in self._known.values():
             if begun.state == "agent-ringing" and begun.case == case:
                 if self._is_agents(begun, device):
                     state = _AGENT.get(event.get("Cause"), "agent-unreachable")
+                    state = "agent-gone" if answered else state
                     self._change(replace(begun, state=state))
                 return
 

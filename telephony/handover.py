@@ -153,7 +153,13 @@ class Offers:
 
     @contextmanager
     def offer(self, call_id: str) -> Iterator[asyncio.Future[Handover]]:
-        """The offer that the dialplan will announce for this call."""
+        """The offer that the dialplan will announce for this call.
+
+        Whoever presses takes this place before waiting for anything, so that of two presses in one
+        moment the second is told so: raises :class:`HandoverRunning`.
+        """
+        if call_id in self._waiting:
+            raise HandoverRunning(f"call {call_id} is being moved in this moment", handover="")
         future: asyncio.Future[Handover] = asyncio.get_running_loop().create_future()
         self._waiting[call_id] = future
         try:

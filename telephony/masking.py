@@ -145,7 +145,15 @@ def mask_call(call: Mapping[str, Any]) -> Row:
         }
         for party in call["parties"]
     ]
+    for name in ("handover", "nuisance"):
+        if call.get(name):
+            shown[name] = _words(call[name])
     return shown
+
+
+def _words(told: Mapping[str, Any]) -> Row:
+    """What somebody wrote about a hand-over or a caller: the numbers in it masked."""
+    return {**told, "reason": mask_text(told["reason"])} if told.get("reason") else dict(told)
 
 
 def mask_frame(frame: Mapping[str, Any]) -> Row:
@@ -153,6 +161,8 @@ def mask_frame(frame: Mapping[str, Any]) -> Row:
     shown = dict(frame)
     if frame.get("calls"):
         shown["calls"] = [mask_call(call) for call in frame["calls"]]
+    if frame.get("handovers"):
+        shown["handovers"] = [_words(one) for one in frame["handovers"]]
     if frame.get("queues"):
         shown["queues"] = [
             {**queue, "callers": [_numbers(one, ("caller",)) for one in queue["callers"]]}

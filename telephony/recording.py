@@ -66,11 +66,11 @@ class Recordings:
         """
         pressed = self._offers.press(call_id, "-", agent)
         leg = pressed.agent
-        name = await self._pbx.get_var(leg.name, "RECORDING")
-        state = await self._pbx.get_var(leg.name, "RECORDING_STATE")
-        if not name or state != STATES[what]:
-            raise WrongState(f"the recording of call {pressed.call.id} is {state or 'off'}")
         with self._offers.offer(pressed.call.id):
+            name = await self._pbx.get_var(leg.name, "RECORDING")
+            state = await self._pbx.get_var(leg.name, "RECORDING_STATE")
+            if not name or state != STATES[what]:
+                raise WrongState(f"the recording of call {pressed.call.id} is {state or 'off'}")
             try:
                 await self._pbx.together(*self._asks(leg, name, what, pressed.agent.party))
             except PbxRefused as error:

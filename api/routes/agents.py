@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
-from api import schemas
+from api import schemas, sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.security import RANKS, AsAgent, Identity
@@ -36,6 +36,7 @@ from telephony.errors import (
     PbxTimeout,
     PbxUnavailable,
 )
+from telephony.masking import mask_number
 
 router = APIRouter(tags=["agents"], dependencies=[Depends(each_once)])
 
@@ -129,15 +130,16 @@ async def call_back(
     _may_act(who, agent)
     if body.case is not None:
         await queries.get_case(service.database, body.case)
-    return _callback(await service.callbacks.call_back(body.number, agent, case=body.case))
+    begun = await service.callbacks.call_back(body.number, agent, case=body.case)
+    return _callback(begun, who)
 
 
 @router.get("/callbacks/{callback_id}", responses=problems(CallbackNotFound))
 async def get_callback(
-    callback_id: Annotated[schemas.Word, Path()], service: TheService, _who: AsAgent
+    callback_id: Annotated[schemas.Word, Path()], service: TheService, who: AsAgent
 ) -> schemas.Callback:
     """How a callback stands, or came out."""
-    return _callback(service.callbacks.get(callback_id))
+    return _callback(service.callbacks.get(callback_id), who)
 
 
 def _may_act(who: Identity, agent_id: str) -> None:
@@ -166,11 +168,11 @@ def _moment(at: float | None) -> datetime | None:
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
-def _callback(one: Callback) -> schemas.Callback:
+def _callback(one: Callback, who: Identity) -> schemas.Callback:
     return schemas.Callback(
         id=one.id,
         case=one.case,
-        number=one.number,
+        number=one.number if sight.sees_live(who) else mask_number(one.number),
         agent=one.agent,
         state=one.state,
         call=one.call,

@@ -29,6 +29,7 @@ from telephony.errors import (
     WrongState,
 )
 from telephony.live_model import Role
+from telephony.masking import mask_channel, mask_text
 from telephony.rooms import Recording
 
 router = APIRouter(prefix="/conferences", tags=["three-way calls"])
@@ -249,6 +250,7 @@ async def end_conference(
 
 def _shape(service: TheService, who: Identity, conference: room_model.Conference) -> Conference:
     running = conference.call.handover if conference.call else None
+    whole = sight.sees_live(who)
     return Conference(
         id=conference.room.case,
         call=conference.call.id if conference.call else None,
@@ -259,7 +261,7 @@ def _shape(service: TheService, who: Identity, conference: room_model.Conference
         parties=[
             ConferenceParty(
                 uniqueid=one.member.uniqueid,
-                channel=one.member.channel,
+                channel=one.member.channel if whole else mask_channel(one.member.channel),
                 role=one.channel.role,
                 party=sight.live_party(who, one.channel) or None,
                 muted=one.member.muted,
@@ -275,7 +277,7 @@ def _shape(service: TheService, who: Identity, conference: room_model.Conference
             desk=running.desk,
             by=running.by,
             kind=running.kind,
-            reason=running.reason,
+            reason=running.reason if whole else mask_text(running.reason),
             state=running.state,
         ),
     )

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
+import structlog
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError, field_validator
 
@@ -21,12 +22,15 @@ from api.errors import bad_request, problems
 from api.live_schemas import LiveFrame
 from api.schemas import Schema, Word
 from api.security import AsAgent
+from telephony import logs
 from telephony.errors import HotlineError
 from telephony.live_feed import TOPICS, TRY_AGAIN_LATER, Dropped, Topic
 from telephony.masking import mask_frame
 
 if TYPE_CHECKING:
     from telephony.live_feed import LiveFeed, Subscriber
+
+log = structlog.get_logger(__name__)
 
 router = APIRouter(tags=["calls"])
 
@@ -117,7 +121,9 @@ async def live(socket: WebSocket) -> None:
         has_left = tasks[0].done()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception) and not isinstance(ended, WebSocketDisconnect):
+                logs.unexpected(log, "a client's live events broke off", ended)
         if subscriber.end_of_feed is not None and not has_left:
             await _close(socket, subscriber.end_of_feed)
     finally:

@@ -13,7 +13,7 @@ from api.dependencies import TheService
 from api.errors import problems
 from api.security import AsSupervisor, Identity
 from telephony.errors import CaseNotFound, DatabaseUnavailable, InvalidValue, WrongState
-from telephony.masking import mask_number
+from telephony.masking import mask_number, mask_text
 from telephony.nuisance import Mark, NuisanceNotFound
 
 router = APIRouter(tags=["nuisance"])
@@ -61,5 +61,5 @@ async def unmark_nuisance(
 def _shown(mark: Mark, who: Identity) -> NuisanceMark:
     shown = NuisanceMark(**asdict(mark))
     if not sight.sees_all(who):
-        shown.number = mask_number(shown.number)
+        shown.number, shown.reason = mask_number(shown.number), mask_text(shown.reason)
     return shown

@@ -312,6 +312,19 @@ async def test_given_what_the_dialplan_notes_then_who_waits_is_told(
     await control.callbacks.call_back(NUMBER, "8001")
 
 
+async def test_given_an_agent_who_answers_and_leaves_at_once_then_it_is_over_and_may_be_asked_again(
+    simulated: SimulatedPbx, control: CallControl
+) -> None:
+    begun = await control.callbacks.call_back(NUMBER, "8001")
+    leg = simulated.new("PJSIP/8001")
+    simulated.account(leg, begun.case)
+    simulated.up(leg)
+    simulated.hangup(leg)
+    await control.pbx.get_var(None, "EPOCH")
+    assert control.callbacks.get(begun.id).state == "agent-gone"
+    await control.callbacks.call_back(NUMBER, "8001")
+
+
 async def test_given_lost_link_then_the_outcome_is_not_known_and_said_so(
     simulated: SimulatedPbx, control: CallControl
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ from pydantic import SecretStr, ValidationError
 
 from telephony.around_settings import Parking, Recording, Supervisor
 from telephony.cel import Fact
+from telephony.errors import HandoverRunning
 from telephony.recording import RecordingNotFound, sound_of
 from telephony.responsibility import new_entries, verify
 from telephony.settings import Settings
-from tests.unit.api_fixtures import running
+from tests.unit.api_fixtures import running, told
 
 CASE = "20261124-1795480267.1"
 
@@ -102,3 +104,26 @@ def test_given_a_code_that_means_two_things_then_refused() -> None:
 def test_given_a_supervisor_who_is_a_desk_too_then_refused() -> None:
     with pytest.raises(ValidationError, match="110 is a supervisor and somebody else at once"):
         Settings(supervisors=[Supervisor(id="110", pin=SecretStr("4711"))])
+
+
+async def test_given_a_hold_in_the_moment_of_a_key_then_only_one_moves_the_citizen(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as run:
+        run.simulated.extensions.add(("hotline-aside", "s"))
+        citizen = run.simulated.citizen()
+        run.simulated.talk(citizen)
+        await told(run)
+        hold = asyncio.create_task(run.service.asides.hold(citizen.uniqueid))
+        await asyncio.sleep(0)  # it looks at the PBX's dialplan now
+        with pytest.raises(HandoverRunning):
+            await run.service.transfers.transfer(citizen.uniqueid, "110")
+        while citizen.variables.get("SHARED(ASIDE)") is None:
+            run.simulated.asked.clear()
+            await asyncio.wait_for(run.simulated.asked.wait(), 5)
+        run.simulated.fact(citizen, "HOTLINE_HOLD", case=citizen.account, by="8001")
+        assert (await hold).state == "held"
+        moves = [one for one in run.simulated.actions if one["Action"] == "Redirect"]
+        assert [one["Context"] for one in moves] == ["hotline-aside"]
+        # And the next press finds the way free.
+        assert (await run.service.transfers.transfer(citizen.uniqueid, "110")).desk == "110"

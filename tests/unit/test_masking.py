@@ -10,6 +10,7 @@ from telephony.masking import (
     mask_call,
     mask_channel,
     mask_details,
+    mask_frame,
     mask_leg,
     mask_number,
     mask_text,
@@ -92,3 +93,15 @@ def test_given_a_live_call_then_the_citizen_is_masked_everywhere() -> None:
     masked = mask_call(call)
     assert "13812345678" not in str(masked)
     assert [one["party"] for one in masked["parties"]] == ["138****5678", "8001"]
+
+
+def test_given_what_was_written_about_a_live_call_then_the_numbers_in_it_are_masked() -> None:
+    told = {"id": "1", "desk": "13812345678", "reason": "请回电 13812345678"}
+    call: dict[str, Any] = {"caller": "1", "parties": [], "handover": told}
+    call["nuisance"] = {"kind": "骚扰", "reason": "又用 13812345678 打"}
+    masked = mask_frame({"calls": [call], "handovers": [told, told | {"reason": None}]})
+    (shown,) = masked["calls"]
+    assert shown["handover"]["reason"] == "请回电 138****5678"
+    assert shown["nuisance"]["reason"] == "又用 138****5678 打"
+    assert [one["reason"] for one in masked["handovers"]] == ["请回电 138****5678", None]
+    assert shown["handover"]["desk"] == "13812345678"  # an institution's

@@ -53,6 +53,12 @@ class LiveWatch:
         pbx.client.on_up(self._rebuilt)
         pbx.client.on_down(self._down)
 
+    @property
+    def waits(self) -> int:
+        """How many changes wait for the next frame."""
+        touched = (self._channels_touched, self._devices_touched, self._queues_touched)
+        return sum(map(len, touched)) + len(self._handovers)
+
     def close(self) -> None:
         """End the feed for its clients: the service stops."""
         self._cancel()
@@ -82,24 +88,31 @@ class LiveWatch:
 
     # -- what happens ---------------------------------------------------------------------------
 
+    # Nothing is noted while there is no picture: the next one comes whole, and a PBX that tells its
+    # calls but not its queues never gives one.
+
     def _touch_call(self, uniqueid: str) -> None:
-        self._channels_touched[uniqueid] = None
-        self._soon()
+        if self.feed.state == "up":
+            self._channels_touched[uniqueid] = None
+            self._soon()
 
     def _note_handover(self, news: Shape) -> None:
-        self._handovers.append(news)
-        self._soon()
+        if self.feed.state == "up":
+            self._handovers.append(news)
+            self._soon()
 
     def _touch_agent(self, device: str) -> None:
-        self._devices_touched[device] = None
-        self._soon()
+        if self.feed.state == "up":
+            self._devices_touched[device] = None
+            self._soon()
 
     def _touch_queue(self, queue: str) -> None:
-        self._queues_touched[queue] = None
-        self._soon()
+        if self.feed.state == "up":
+            self._queues_touched[queue] = None
+            self._soon()
 
     def _soon(self) -> None:
-        if self._timer is None and self.feed.state == "up":
+        if self._timer is None:
             loop = asyncio.get_running_loop()
             wait = self._not_before - loop.time()
             self._timer = (

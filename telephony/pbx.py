@@ -340,10 +340,6 @@ class Pbx:
             return []
         return [event["Channel"] for event in events if event.name == "ConfbridgeList"]
 
-    async def room_kick(self, room: str, channel: str = "all") -> None:
-        """Put a channel, or everybody, out of a room; PbxRefused when it is not there."""
-        await self._client.action("ConfbridgeKick", {"Conference": room, "Channel": channel})
-
     async def mailboxes(self) -> list[Mailbox]:
         """All voicemail boxes with their numbers of messages."""
         try:

@@ -273,7 +273,7 @@ def _before_room(entries: Sequence[Entry], room: str | None) -> str | None:
         decided = entry.key.startswith("decided:")
         if decided and entry.handover == room:
             continue
-        if decided or entry.event == "accepted" or responsible is None:
+        if decided or entry.event in ("accepted", "returned") or responsible is None:
             responsible = entry.responsible
     return responsible
 

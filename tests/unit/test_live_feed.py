@@ -296,6 +296,28 @@ async def test_given_an_agent_signs_in_rests_and_telephones_then_the_state_follo
     assert await state() == ("signed-out", False, None)
 
 
+async def test_given_a_pbx_that_does_not_tell_its_queues_then_no_change_waits() -> None:
+    async with SimulatedPbx() as simulated:
+        simulated.refused["QueueStatus"] = "Permission denied"
+        control = CallControl(simulated.settings())
+        watch = LiveWatch(control.pbx, control.calls, control.live_agents)
+        await control.start()
+        try:
+            await control.client.wait_up(5)
+            for _ in range(20):
+                citizen = simulated.citizen()
+                agent = simulated.talk(citizen)
+                simulated.offered(citizen, "110", by="8001", kind="one-key")
+                simulated.hangup(agent, citizen)
+            await control.pbx.get_var(None, "EPOCH")
+            assert control.calls.calls() == []
+            assert watch.feed.state == "pbx-down"
+            assert not watch.waits
+        finally:
+            watch.close()
+            await control.stop()
+
+
 async def test_given_a_member_who_is_no_agent_of_ours_then_shown_while_signed_in(
     watch: Watching,
 ) -> None:

@@ -223,6 +223,14 @@ def test_given_three_way_when_decided_then_the_last_word_counts(
     assert step == whole
 
 
+def test_given_case_that_was_given_back_when_three_way_is_undecided_then_it_stays_there() -> None:
+    back = {"case": CASE, "event": "returned", "key": "returned:1", "by": "110", "to": "8001"}
+    facts = [TAKEN, OFFERED, ACCEPTED, Fact(35, "WORK", {**back, "id": FIRST}, "")]
+    whole = new_entries(CASE, [], [*facts, decided(50, "undecided", room=f"{CASE}-r2")])
+    assert told(whole)[2:] == [("accepted", "110"), ("returned", "8001"), ("undecided", "8001")]
+    assert case_state(whole) == "taken"
+
+
 def test_given_case_handed_over_before_when_three_way_is_undecided_then_it_stays_there() -> None:
     facts = [
         TAKEN,

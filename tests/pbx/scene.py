@@ -92,10 +92,11 @@ BRIEF_S = 0.4
 
 def brief_prompts(pbx: PrivatePbx) -> None:
     """Cut the prompts that every call begins and ends with short: most of a test was listening."""
-    folder = pbx.places.data / "sounds" / "zh" / "hotline"
-    prompts = folder.resolve()
-    folder.unlink()
+    link = pbx.places.data / "sounds" / "zh" / "hotline"
+    prompts, folder = link.resolve(), pbx.folder / "brief"
     folder.mkdir(mode=0o755)
+    link.unlink()
+    link.symlink_to(folder)
     for prompt in prompts.iterdir():
         if prompt.stem not in BRIEF:
             (folder / prompt.name).symlink_to(prompt)

@@ -117,9 +117,9 @@ def test_given_codes_on_the_phone_then_the_states_follow(
     agent = phone("8001")
     dial(agent, "*45")
     dial(agent, PAUSE + "4")
-    assert state(service)["reason_en"] == "training"
+    wait_until(lambda: state(service)["reason_en"] == "training", "paused")
     dial(agent, RESUME)
-    assert state(service)["state"] == "ready"
+    wait_until(lambda: state(service)["state"] == "ready", "ready again")
 
 
 def test_given_call_then_the_states_are_ringing_talking_wrap_up_and_ready(

@@ -174,6 +174,15 @@ class CaseBook:
             values = work_fact(case, event, key, actor.name, to=to, handover=handover, detail=words)
             await self._store.append(connection, stored, entries, Fact(at, WORK, values, ""))
 
+    async def may_dispatch(self, case: str, *, actor: Actor) -> None:
+        """Raise :class:`NotAllowed` unless the case is this actor's to offer to a desk.
+
+        Also raises :class:`CaseNotFound` and :class:`WrongState`.
+        """
+        async with self._database.writing() as connection:
+            stored, _ = await self._store.locked(connection, case)
+        check("dispatch", _standing(stored), actor, self.sides.same)
+
     async def accept(self, case: str, *, actor: Actor, desk: str | None = None) -> None:
         """Take a case: what was offered to the actor's side by dispatch, or what nobody has.
 

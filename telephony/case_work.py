@@ -7,6 +7,7 @@
 | decline  | offered by dispatch                     | the desk it is offered to      | declined         | as before            |
 | return   | handed over                             | the owner's side               | returned         | who did before that  |
 | edit     | open, taken, handed over                | the owner's side, first contact's side, any agent while nobody has it | edited | as before |
+| dispatch | open, taken, handed over                | likewise                       | offered          | as before            |
 | attach   | open, taken, handed over (the call's own case and the other one) | likewise, of the call's own case | merged; attached | as before |
 | feedback | taken, handed over                      | the owner's side               | feedback         | as before            |
 | close    | open, taken, handed over; not offered   | the owner's side               | closed           | as before            |
@@ -38,7 +39,7 @@ EVENTS = frozenset(
     {"taken", "edited", "returned", "feedback", "closed", "reopened", "merged", "attached"}
 )
 
-Action = Literal["accept", "return", "edit", "attach", "feedback", "close", "reopen"]
+Action = Literal["accept", "return", "edit", "dispatch", "attach", "feedback", "close", "reopen"]
 Who = Literal["owner", "first", "anyone"]
 """``anyone``: any agent while nobody answers for the case."""
 
@@ -60,6 +61,7 @@ RULES: dict[Action, Rule] = {
     "accept": _rule("taken", "open", "anyone"),
     "return": _rule("returned", "handed_over", "owner"),
     "edit": _rule("edited", "open taken handed_over", "owner", "first", "anyone"),
+    "dispatch": _rule("offered", "open taken handed_over", "owner", "first", "anyone"),
     "attach": _rule("merged", "open taken handed_over", "owner", "first", "anyone"),
     "feedback": _rule("feedback", "taken handed_over", "owner"),
     "close": _rule("closed", "open taken handed_over", "owner"),

@@ -68,6 +68,8 @@ class Dispatches:
         self._settings.desk(desk_id)
         at = _now()
         async with self._database.writing() as connection:
+            # Locked before counting: of two who offer at once the second finds the first's number.
+            await self._store.locked(connection, case)
             mine = HANDOVERS.c.case_id == case
             number = await connection.scalar(
                 select(func.count()).select_from(HANDOVERS).where(mine, _IS_DISPATCH)

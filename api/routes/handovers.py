@@ -14,6 +14,7 @@ from api.errors import problems
 from api.routes import answers
 from api.security import AsAgent, Identity
 from telephony import queries
+from telephony.case_work import Actor
 from telephony.dispatch import DISPATCH_ID, Decision, Dispatch
 from telephony.errors import (
     CaseNotFound,
@@ -112,7 +113,7 @@ async def decline(handover: HandoverId, service: TheService, who: AsAgent) -> sc
 @router.post(
     "/cases/{case}/dispatch",
     status_code=201,
-    responses=problems(CaseNotFound, DeskNotFound, WrongState, DatabaseUnavailable),
+    responses=problems(CaseNotFound, DeskNotFound, NotAllowed, WrongState, DatabaseUnavailable),
 )
 async def dispatch(
     case: Annotated[schemas.Word, Path()],
@@ -120,8 +121,13 @@ async def dispatch(
     service: TheService,
     who: AsAgent,
 ) -> schemas.Handover:
-    """Hand a case to a desk without a call (派单); it moves when the desk confirms."""
+    """Hand a case to a desk without a call (派单); it moves when the desk confirms.
+
+    For the side that answers for it or had first contact, for anybody while nobody has it.
+    """
     by = who.agent or who.name
+    actor = Actor(by, is_senior=who.role != "agent")
+    await service.case_book.may_dispatch(case, actor=actor)
     return _dispatch(await service.dispatches.offer(case, body.desk, by=by, reason=body.reason))
 
 

@@ -33,6 +33,7 @@ TABLE: dict[Action, tuple[str, str]] = {
     "accept": ("open", ""),
     "return": ("handed_over", "owner"),
     "edit": ("open taken handed_over", "owner first"),
+    "dispatch": ("open taken handed_over", "owner first"),
     "attach": ("open taken handed_over", "owner first"),
     "feedback": ("taken handed_over", "owner"),
     "close": ("open taken handed_over", "owner"),
@@ -63,7 +64,7 @@ def test_given_a_cell_of_the_table_then_it_is_so(action: Action, state: str, who
 @pytest.mark.parametrize("action", RULES)
 def test_given_nobody_has_it_then_any_agent_may_where_the_table_says_so(action: Action) -> None:
     case = Standing(CASE, "open", None, None)
-    if action in ("accept", "edit", "attach"):
+    if action in ("accept", "edit", "dispatch", "attach"):
         check(action, case, Actor("8009"), lambda one, other: one == other)
     else:
         with pytest.raises(NotAllowed):

@@ -116,3 +116,14 @@ async def test_given_an_agents_token_when_it_confirms_for_a_desk_then_not_allowe
         assert refused.status_code == 403
         withdrawn = await client.post(f"/api/v1/handovers/{offered['id']}/cancel")
         assert withdrawn.json()["state"] == "cancelled"
+
+
+async def test_given_a_case_of_another_side_when_an_agent_dispatches_it_then_not_allowed(
+    run: Running,
+) -> None:
+    async with run.as_("supervisor") as client:
+        offered = await dispatch(client)
+        await client.post(f"/api/v1/handovers/{offered['id']}/confirm")
+    async with run.client(AGENT_8001) as client:
+        assert (await dispatch(client, desk="12345", expect=403))["code"] == "not-allowed"
+    assert [entry["event"] for entry in (await whole(run))["ledger"]] == ["offered", "accepted"]

@@ -33,7 +33,7 @@ lint: .venv/.ready
 	@$(PY) -m mypy
 
 test: setup lint
-	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	@$(PY) -m pytest -n 3 --dist loadgroup $(ARGS)
 
 test-all: export HOTLINE_TEST_ALL = 1
 test-all: test

@@ -223,7 +223,15 @@ class _Assembly:
                 leg.case = by_linkedid.get(leg.linkedid, only)
 
     def _attended(self) -> list[Fact]:
-        """A phone's own attended transfer never meets our dialplan: its facts are made here."""
+        """A phone's own attended transfer, where the desk was not dialled through our dialplan.
+
+        Else the dialplan has noted it, from the moment the desk began to ring.
+        """
+        noted = {
+            fact.values.get("case")
+            for fact in self.facts
+            if fact.kind == "OFFERED" and fact.values.get("kind") == "attended"
+        }
         facts = []
         began = {self.folding.leg_of[fact.uniqueid] for fact in self.facts if fact.kind == "CASE"}
         for number, one in enumerate(self.call.attended, 1):
@@ -235,7 +243,7 @@ class _Assembly:
                 continue
             if target.uniqueid in began:  # joined from the call with the desk
                 citizen, target = target, citizen
-            if citizen.case is None:
+            if citizen.case is None or citizen.case in noted:
                 continue
             values = {"id": f"{citizen.case}-a{number}", "case": citizen.case}
             values |= {"desk": target.party or "", "by": (by and by.party) or ""}

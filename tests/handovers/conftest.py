@@ -50,13 +50,13 @@ class Board:
         self._pool.shutdown(cancel_futures=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def floor() -> Iterator[Floor]:
     with Floor() as one:
         yield one
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def board(floor: Floor, request: pytest.FixtureRequest) -> Iterator[Board]:
     chosen = [
         (callspec.params["batch"], callspec.params["entry"])

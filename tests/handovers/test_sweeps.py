@@ -13,7 +13,7 @@ from tests.handovers.sweep import Disturbance, Sweep, chosen, seed
 SEED = seed()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def wired_floor() -> Iterator[Floor]:
     with Floor(with_wire=True) as one:
         yield one

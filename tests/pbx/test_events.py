@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import socket
 import threading
 import time
@@ -20,6 +22,7 @@ from telephony.demo.stage import Service
 from telephony.live_shapes import call_shape
 from telephony.private_pbx import PrivatePbx
 from telephony.softphone import SoftCall
+from tests.handovers.sweep import seed
 from tests.pbx.follower import Follower
 from tests.pbx.scene import CITIZENS, LINE, PhoneFactory, Talk, sign_in, wait_until
 from tests.pbx.served import service_settings, whole_case
@@ -132,6 +135,14 @@ class Break:
 
 DEATHS = ("killed", "link cut")
 """A service that is stopped leaves the PBX as one that is killed does; one test shows it."""
+
+
+def deaths(*more: str) -> list[str]:
+    """All ways to die with ``HOTLINE_TEST_ALL``, else one by the seed of the run."""
+    ways = [*DEATHS, *more]
+    if os.environ.get("HOTLINE_TEST_ALL"):
+        return ways
+    return [random.Random(f"{seed()} {more}").choice(ways)]
 
 
 def anew(watcher: Watcher) -> dict[str, dict[str, Any]]:
@@ -274,7 +285,7 @@ def test_given_events_of_the_pbx_then_their_frames_come_within_100_ms(
     talk.citizen.hangup()
 
 
-@pytest.mark.parametrize("how", [*DEATHS, "stopped", "link silent"])
+@pytest.mark.parametrize("how", deaths("stopped", "link silent"))
 @pytest.mark.parametrize("outcome", ["accepted", "declined"])
 def test_given_the_desk_rings_when_it_dies_and_is_back_then_the_hand_over_ends_right(
     phone: PhoneFactory,
@@ -337,7 +348,7 @@ def left(talk: Talk, ringing: SoftCall) -> str:
     return "caller_gone"
 
 
-@pytest.mark.parametrize("how", DEATHS)
+@pytest.mark.parametrize("how", deaths())
 @pytest.mark.parametrize("meanwhile", [answered, refused, left])
 def test_given_the_desk_rings_when_it_ends_while_nobody_watches_then_it_is_recorded_right(
     phone: PhoneFactory,
@@ -365,7 +376,7 @@ def test_given_the_desk_rings_when_it_ends_while_nobody_watches_then_it_is_recor
     assert case["owner"] == (DESK if outcome == "accepted" else "8001")
 
 
-@pytest.mark.parametrize("how", DEATHS)
+@pytest.mark.parametrize("how", deaths())
 def test_given_the_desk_has_accepted_when_it_dies_and_is_back_then_the_desk_has_the_call(
     phone: PhoneFactory,
     talk: Talk,
@@ -403,7 +414,7 @@ def test_given_the_desk_has_accepted_when_it_dies_and_is_back_then_the_desk_has_
     assert case["owner"] == DESK
 
 
-@pytest.mark.parametrize("how", DEATHS)
+@pytest.mark.parametrize("how", deaths())
 def test_given_a_third_party_rings_when_it_dies_and_is_back_then_it_is_taken_up(
     phone: PhoneFactory,
     talk: Talk,
@@ -435,7 +446,7 @@ def test_given_a_third_party_rings_when_it_dies_and_is_back_then_it_is_taken_up(
     assert [(one["id"], one["state"]) for one in case["handovers"]] == [(handover, "accepted")]
 
 
-@pytest.mark.parametrize("how", DEATHS)
+@pytest.mark.parametrize("how", deaths())
 def test_given_a_three_way_call_when_it_dies_and_is_back_then_all_three_are_there(
     phone: PhoneFactory,
     talk: Talk,

@@ -171,9 +171,11 @@ def test_given_recorded_call_when_paused_by_key_then_what_is_said_is_in_no_file(
     time.sleep(1)
     talk.citizen.hangup()
     assert talk.agent.wait_ended(3) == 200
-    sound = samples(files_of(pbx, case)[0].read_bytes())
-    assert seconds_of(sound, 2100) == 0
-    assert seconds_of(sound, 2500) >= 0.8
+    [file] = files_of(pbx, case)
+    # MixMonitor writes what it still has after the call.
+    whole = lambda: seconds_of(samples(file.read_bytes()), 2500) >= 0.8  # noqa: E731
+    wait_until(whole, "what was said after the pause is in the file")
+    assert seconds_of(samples(file.read_bytes()), 2100) == 0
 
 
 def test_given_recorded_call_when_paused_over_http_then_heard_by_role_and_by_no_guess(

@@ -119,13 +119,16 @@ def assert_legs(
     wrong = {name: times[uniqueid] for uniqueid, name in there.items() if times[uniqueid] != 1}
     assert not wrong, f"channels that are not in exactly one leg: {wrong}"
     seen: Counter[str] = Counter()
+    answered: Counter[str] = Counter()
     for leg in mine:
         phone = device(there.get(leg.uniqueid, leg.channel_names[0]))
         seen[phone] += 1
+        answered[phone] += leg.answered is not None
         said = f"leg {leg.uniqueid} of {phone}"
         assert leg.state == "complete", f"{said} is {leg.state}"
         # Who listens calls from outside of the case.
         cases = {case, None} if leg.role == "supervisor" or apart else {case}
         assert leg.case in cases, f"{said} is in case {leg.case}, not {case}"
         assert leg.role == roles[phone], f"{said} is {leg.role}, not {roles[phone]}"
-    assert seen == calls, f"legs by phone {seen}, calls by phone {calls}"
+    # A call that is given up in the moment it is made never reaches its phone.
+    assert answered <= calls <= seen, f"legs by phone {seen}, calls by phone {calls}"

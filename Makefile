@@ -35,7 +35,7 @@ lint: .venv/.ready
 test: setup lint
 	@$(PY) -m pytest -n 3 --dist loadgroup $(ARGS)
 
-test-all: export HOTLINE_TEST_ALL = 1
+test-all: export SWEEP_ALL = 1
 test-all: test
 
 table: .venv/.ready

@@ -62,8 +62,8 @@ SWEEP = [
 
 
 def seed() -> int:
-    """``HOTLINE_TEST_SEED``, or another one in each run; the same in all processes of a run."""
-    given = os.environ.get("HOTLINE_TEST_SEED")
+    """``SWEEP_SEED``, or another one in each run; the same in all processes of a run."""
+    given = os.environ.get("SWEEP_SEED")
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if given:
         return int(given)
@@ -71,8 +71,8 @@ def seed() -> int:
 
 
 def chosen(with_seed: int) -> list[Disturbance]:
-    """All of the sweep with ``HOTLINE_TEST_ALL``, else one kill and one cut by the seed."""
-    if os.environ.get("HOTLINE_TEST_ALL"):
+    """All of the sweep with ``SWEEP_ALL``, else one kill and one cut by the seed."""
+    if os.environ.get("SWEEP_ALL"):
         return SWEEP
     pick = random.Random(with_seed)
     return [pick.choice([one for one in SWEEP if one.how == how]) for how in HOWS]

@@ -138,9 +138,9 @@ DEATHS = ("killed", "link cut")
 
 
 def deaths(*more: str) -> list[str]:
-    """All ways to die with ``HOTLINE_TEST_ALL``, else one by the seed of the run."""
+    """All ways to die with ``SWEEP_ALL``, else one by the seed of the run."""
     ways = [*DEATHS, *more]
-    if os.environ.get("HOTLINE_TEST_ALL"):
+    if os.environ.get("SWEEP_ALL"):
         return ways
     return [random.Random(f"{seed()} {more}").choice(ways)]
 

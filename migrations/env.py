@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import telephony.outbox_model  # noqa: F401 - its tables belong to the metadata
 from telephony.models import Record
 
 connection = context.config.attributes.get("connection")

@@ -2,6 +2,9 @@
 PY := .venv/bin/python
 HOTLINE := .venv/bin/hotline
 
+# Without compiled code every process, and each test starts some, compiles the whole service anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo run test test-all table soak lint bench clean
 .DEFAULT_GOAL := help
 

@@ -52,8 +52,8 @@ def gaps(rounds: int) -> list[tuple[float, float]]:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=cache_dir()) as name:
         os.chmod(name, 0o755)
         with Stage(Path(name) / "stage", lambda text: None) as stage:
-            stage.set_hours("0000-2400")
             sign(stage, AGENTS[0], stage.settings.sign_in_code)
+            stage.service.wait_until_ready()
             talk = Talk(stage, CITIZENS[0], AGENTS[0])
             found = []
             for _ in range(rounds):

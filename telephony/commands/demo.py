@@ -45,10 +45,10 @@ def demo(
     if json_file is not None and not _can_be_written(json_file):
         raise typer.BadParameter(f"{json_file} cannot be written", param_hint="--json")
     with clear_errors(), _folder(keep) as folder, Stage(folder, _say) as stage:
-        stage.set_hours("0000-2400")
         agent = stage.settings.agents[0].id
         _say(f"agent {agent} signs in by dialling {stage.settings.sign_in_code} ...")
         sign(stage, agent, stage.settings.sign_in_code)
+        stage.service.wait_until_ready()
         _say(f"ready for calls after {time.monotonic() - started:.1f} s")
         scenarios = [_play(stage, *scene) for scene in SCENES]
         result = {
@@ -69,7 +69,7 @@ def run() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     with clear_errors(), _folder(None) as folder, Stage(folder, _say) as stage:
-        stage.set_hours("0000-2400")
+        stage.service.wait_until_ready()
         _explain(stage)
         while not stopped.wait(0.5):
             if stage.service.process is None or stage.service.process.poll() is not None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -81,13 +81,21 @@ def cast(folder: Path) -> Settings:
     )
 
 
+class Process(Protocol):
+    """What we need of a running program, as :class:`subprocess.Popen` has it."""
+
+    def poll(self) -> int | None: ...
+    def send_signal(self, sig: int, /) -> None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
 class Service:
     """The hotline service as a process."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
         self.settings = settings
         self._log = log
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         token = settings.tokens[0].token.get_secret_value()
         self.url = f"http://{settings.http.host}:{settings.http.port}"
         self.http = httpx.Client(
@@ -99,21 +107,25 @@ class Service:
 
     def start(self) -> None:
         """Start the service; returns when it is ready. Raises :class:`SetupError`."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start the service; returns at once."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HOTLINE_")}
-        out = self._log.open("ab")
-        try:
-            self.process = subprocess.Popen(
+        self.process = self._process(environment | as_environment(self.settings), self._log)
+
+    def _process(self, environment: dict[str, str], log: Path) -> Process:
+        with log.open("ab") as out:
+            return subprocess.Popen(
                 [sys.executable, "-m", "telephony.cli", "up"],
-                env=environment | as_environment(self.settings),
-                cwd=self._log.parent,
+                env=environment,
+                cwd=log.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
             )
-        finally:
-            out.close()
-        self._wait_until_ready()
 
     def stop(self) -> None:
         """Stop the service as an administrator would (SIGTERM)."""
@@ -141,7 +153,8 @@ class Service:
             self.process.wait(10)
         self.process = None
 
-    def _wait_until_ready(self) -> None:
+    def wait_until_ready(self) -> None:
+        """Return when the service is ready; raises :class:`SetupError` with what it said last."""
         deadline = time.monotonic() + SERVICE_START_LIMIT_S
         while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
@@ -158,7 +171,11 @@ class Service:
 
 
 class Stage:
-    """Everything a scene needs, set up on entry and taken down on exit."""
+    """Everything a scene needs, set up on entry and taken down on exit.
+
+    On entry the PBX is up, and the line open; the service may still be loading (it is waited for
+    with ``service.wait_until_ready``), for nobody needs it to make a call.
+    """
 
     def __init__(self, folder: Path, say: Say) -> None:
         self._say = say
@@ -176,12 +193,14 @@ class Stage:
 
     def __enter__(self) -> Self:
         try:
-            self._say(f"starting a private Asterisk {self.pbx.program.version} ...")
-            self.pbx.start()
+            version = self.pbx.program.version
+            self._say(f"starting a private Asterisk {version} and the service ...")
             self._exit.callback(self.pbx.stop)
-            self._say("starting the service ...")
-            self.service.start()
+            self.pbx.launch()
             self._exit.callback(self.service.stop)
+            self.service.launch()
+            self.pbx.wait_until_up()
+            self.set_hours("0000-2400")
         except BaseException:
             self._exit.close()
             raise

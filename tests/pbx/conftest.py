@@ -31,7 +31,7 @@ from tests.pbx.scene import (
     set_hours,
     sign_in,
 )
-from tests.pbx.served import service_settings
+from tests.pbx.served import service_settings, serving
 
 
 @pytest.fixture(scope="session")
@@ -119,8 +119,5 @@ def talk(pbx: PrivatePbx, phone: PhoneFactory) -> Talk:
 
 @pytest.fixture
 def service(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Service]:
-    one = Service(service_settings(pbx, tmp_path), tmp_path / "service.log")
-    one.start()
-    yield one
-    one.stop()
-    one.http.close()
+    with serving(service_settings(pbx, tmp_path), tmp_path) as one:
+        yield one

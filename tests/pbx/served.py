@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from telephony.demo.stage import Service
 from telephony.private_pbx import PrivatePbx, free_port
 from telephony.settings import Http, Settings
+from tests.empty_record import empty_record
 from tests.pbx.scene import wait_until
+from tests.pbx.warm import WarmService
 
 
 def service_settings(pbx: PrivatePbx, folder: Path, ami_port: int | None = None) -> Settings:
@@ -23,6 +28,19 @@ def service_settings(pbx: PrivatePbx, folder: Path, ami_port: int | None = None)
             "http": Http(port=free_port(socket.SOCK_STREAM)),
         }
     )
+
+
+@contextmanager
+def serving(settings: Settings, folder: Path) -> Iterator[Service]:
+    """The service with these settings, with a log and an empty record in ``folder``."""
+    shutil.copy(empty_record(folder.parent), folder / "record.sqlite")
+    one = WarmService(settings, folder / "service.log")
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()
+        one.http.close()
 
 
 def live_call(service: Service) -> dict[str, Any]:

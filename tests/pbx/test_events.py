@@ -25,7 +25,7 @@ from telephony.softphone import SoftCall
 from tests.handovers.sweep import seed
 from tests.pbx.follower import Follower
 from tests.pbx.scene import CITIZENS, LINE, PhoneFactory, Talk, sign_in, wait_until
-from tests.pbx.served import service_settings, whole_case
+from tests.pbx.served import service_settings, serving, whole_case
 from tests.pbx.test_live_calls import Watcher
 from tests.pbx.test_service import Cutter
 
@@ -72,11 +72,8 @@ def served(
 ) -> Iterator[Service]:
     """The service, whose link to the PBX can be cut; it may start as slowly as the machine is."""
     monkeypatch.setattr(stage, "SERVICE_START_LIMIT_S", 60.0)
-    one = Service(service_settings(pbx, tmp_path, cutter.port), tmp_path / "service.log")
-    one.start()
-    yield one
-    one.stop()
-    one.http.close()
+    with serving(service_settings(pbx, tmp_path, cutter.port), tmp_path) as one:
+        yield one
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from telephony.demo.stage import Service
 from telephony.private_pbx import PrivatePbx
 from telephony.softphone import CallState, SoftCall
 from tests.pbx.scene import CITIZENS, PhoneFactory, Talk, begin_talk, channels, sign_in, wait_until
-from tests.pbx.served import live_call, service_settings, whole_case
+from tests.pbx.served import live_call, service_settings, serving, whole_case
 
 pytestmark = pytest.mark.pbx
 
@@ -21,11 +21,8 @@ PARK = "#7"
 
 @pytest.fixture
 def service(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Service]:
-    one = Service(service_settings(pbx, tmp_path), tmp_path / "service.log")
-    one.start()
-    yield one
-    one.stop()
-    one.http.close()
+    with serving(service_settings(pbx, tmp_path), tmp_path) as one:
+        yield one
 
 
 def hears_music(call: SoftCall) -> bool:
@@ -348,13 +345,8 @@ def test_given_no_service_when_phone_holds_then_seconds_on_hold_are_unknown(
     talk.assert_together()
     talk.citizen.hangup()
     assert talk.agent.wait_ended(3) == 200
-    service = Service(service_settings(pbx, tmp_path), tmp_path / "service.log")
-    service.start()
-    try:
+    with serving(service_settings(pbx, tmp_path), tmp_path) as service:
         assert {leg["hold_s"] for leg in whole_case(service, case)["legs"]} == {None}
-    finally:
-        service.stop()
-        service.http.close()
 
 
 def test_given_talk_when_parked_and_fetched_over_http_then_the_fetcher_has_the_citizen(

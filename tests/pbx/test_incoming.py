@@ -21,7 +21,7 @@ from tests.pbx.scene import (
     sign_in,
     wait_until,
 )
-from tests.pbx.served import live_call, service_settings, whole_case
+from tests.pbx.served import live_call, service_settings, serving, whole_case
 
 pytestmark = pytest.mark.pbx
 
@@ -189,17 +189,12 @@ def test_given_another_sides_call_goes_on_when_the_service_starts_then_it_is_sho
     sign_in(agent, pbx)
     outgoing = phone("trunk-110").call(LINE, headers={"X-Case": THEIRS})
     talk = answered(outgoing, agent.wait_for_call(15))
-    service = Service(service_settings(pbx, tmp_path), tmp_path / "service.log")
-    service.start()
-    try:
+    with serving(service_settings(pbx, tmp_path), tmp_path) as service:
         live = live_call(service)
         assert (live["handed_over_by"], live["their_case"]) == ("110", THEIRS)
         talk.citizen.hangup()
         case = whole_case(service, live["case"])
         assert (case["first_contact"], case["owner"]) == ("110", "8001")
-    finally:
-        service.stop()
-        service.http.close()
 
 
 def test_given_another_sides_call_accepted_when_handed_on_then_the_ledger_tells_both(

@@ -13,7 +13,7 @@ from telephony.private_pbx import PrivatePbx
 from telephony.settings import Token
 from telephony.softphone import SoftCall
 from tests.pbx.scene import CITIZENS, PASSWORD, PhoneFactory, Talk, wait_until
-from tests.pbx.served import live_call, service_settings, whole_case
+from tests.pbx.served import live_call, service_settings, serving, whole_case
 from tests.pbx.test_hold_park import case_now, fact, facts, kinds
 
 pytestmark = pytest.mark.pbx
@@ -26,11 +26,8 @@ MODES = {"listen": "1", "whisper": "2", "barge": "3"}
 def service(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Service]:
     tokens = [Token(name="班长", role="supervisor", token=SecretStr(PASSWORD), may_monitor=True)]
     settings = service_settings(pbx, tmp_path).model_copy(update={"tokens": tokens})
-    one = Service(settings, tmp_path / "service.log")
-    one.start()
-    yield one
-    one.stop()
-    one.http.close()
+    with serving(settings, tmp_path) as one:
+        yield one
 
 
 def dial(phone: PhoneFactory, pbx: PrivatePbx, mode: str, pin: str = "4711") -> SoftCall:

@@ -22,7 +22,7 @@ from telephony.private_pbx import PrivatePbx
 from telephony.settings import Token
 from telephony.tones import SAMPLE_RATE, Samples
 from tests.pbx.scene import CITIZENS, PASSWORD, PhoneFactory, Talk, pbx_settings, wait_until
-from tests.pbx.served import live_call, service_settings, whole_case
+from tests.pbx.served import live_call, service_settings, serving, whole_case
 from tests.pbx.test_hold_park import case_now, kinds
 
 pytestmark = pytest.mark.pbx
@@ -63,11 +63,8 @@ def service(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Service]:
     ]
     settings = service_settings(pbx, tmp_path)
     settings = settings.model_copy(update={"recording": recording, "tokens": tokens})
-    one = Service(settings, tmp_path / "service.log")
-    one.start()
-    yield one
-    one.stop()
-    one.http.close()
+    with serving(settings, tmp_path) as one:
+        yield one
 
 
 def samples(sound: bytes) -> Samples:

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 
 from api.app import create_app
-from telephony.database import Database
 from telephony.service import Service
 from telephony.settings import Token
+from tests.empty_record import empty_record
 from tests.unit.simulated_pbx import SimulatedPbx
 
 TOKENS = {
@@ -37,18 +37,6 @@ class Running:
         return self.client(TOKENS[role])
 
 
-async def _empty_record(folder: Path) -> Path:
-    """A database with our tables, made once a test run: making them takes a while."""
-    # pytest gives every test a folder of its own inside that of the run.
-    made = folder.parent / "empty-record.sqlite"
-    if not made.exists():
-        database = Database(f"sqlite:///{made}.part")
-        await database.migrate()
-        await database.close()
-        made.with_name(made.name + ".part").rename(made)
-    return made
-
-
 @asynccontextmanager
 async def running(folder: Path, **overrides: object) -> AsyncIterator[Running]:
     """Start everything; stop it at the end."""
@@ -66,7 +54,8 @@ async def running(folder: Path, **overrides: object) -> AsyncIterator[Running]:
             tokens=[*tokens, Token.model_validate(bound)],
             **overrides,
         )
-        shutil.copy(await _empty_record(folder), folder / "record.sqlite")
+        made = await asyncio.to_thread(empty_record, folder.parent)
+        shutil.copy(made, folder / "record.sqlite")
         service = Service(settings)
         app = create_app(service)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,24 +18,30 @@ from telephony.settings import load_settings
 
 
 @pytest.fixture
-def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PrivatePbx:
-    """An Asterisk that makes its control socket and answers nobody."""
-    program = tmp_path / "asterisk"
-    control = tmp_path / "pbx/run/asterisk.ctl"
-    program.write_text(f"#!/bin/sh\n[ \"$3\" = -rx ] || : >'{control}'\nexec sleep 60\n")
-    program.chmod(0o755)
-    data = tmp_path / "shipped"
-    (data / "sounds").mkdir(parents=True)
-    monkeypatch.setattr(private_pbx, "CONSOLE_LIMIT_S", 0.2)
-    monkeypatch.setattr(private_pbx, "START_LIMIT_S", 0.5)
-    monkeypatch.setattr(private_pbx, "STOP_LIMIT_S", 0.2)
-    monkeypatch.setattr(private_pbx, "_unprivileged_user", lambda folder: None)
-    found = AsteriskProgram((str(program),), tmp_path, data, "22.0.0")
-    return PrivatePbx(found, tmp_path / "pbx", load_settings())
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivatePbx]:
+    """An Asterisk whose control socket takes every question and answers nobody."""
+    # A socket's path must be short.
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as control:
+        folder = Path(name)
+        program = folder / "asterisk"
+        program.write_text("#!/bin/sh\nexec sleep 60\n")
+        program.chmod(0o755)
+        (folder / "shipped/sounds").mkdir(parents=True)
+        (folder / "pbx/run").mkdir(parents=True)
+        control.bind(str(folder / "pbx/run/asterisk.ctl"))
+        control.listen()
+        monkeypatch.setattr(private_pbx, "CONSOLE_LIMIT_S", 0.2)
+        monkeypatch.setattr(private_pbx, "START_LIMIT_S", 0.5)
+        monkeypatch.setattr(private_pbx, "STOP_LIMIT_S", 0.2)
+        monkeypatch.setattr(private_pbx, "_unprivileged_user", lambda folder: None)
+        found = AsteriskProgram((str(program),), folder, folder / "shipped", "22.0.0")
+        yield PrivatePbx(found, folder / "pbx", load_settings())
 
 
 def test_given_a_hanging_asterisk_when_asked_then_it_answers_nothing(hanging: PrivatePbx) -> None:
+    began = time.monotonic()
     assert hanging.console("core show version") == ""
+    assert 0.2 <= time.monotonic() - began < 5
 
 
 def test_given_a_hanging_asterisk_when_started_then_it_is_ended_and_said(
@@ -47,10 +56,9 @@ def test_given_a_hanging_asterisk_when_started_then_it_is_ended_and_said(
 
 
 def test_given_a_hanging_asterisk_when_stopped_then_it_is_gone(
-    hanging: PrivatePbx, monkeypatch: pytest.MonkeyPatch
+    hanging: PrivatePbx,
 ) -> None:
-    monkeypatch.setattr(hanging, "_wait_until_up", lambda: None)
-    hanging.start()
+    hanging.launch()
     process = hanging.process
     assert process is not None
     hanging.stop()

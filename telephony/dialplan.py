@@ -71,7 +71,7 @@ class Phone:
     Without a password it is known by its name alone; with a ``contact`` (a SIP URI) it is reached
     there and need not register. A call in which nothing is heard from it for ``silence_s`` seconds
     (``held_silence_s`` while it holds the call) is ended by the PBX: the phone has gone without a
-    word.
+    word. ``mailbox``: whose new messages its lamp shows.
     """
 
     id: str
@@ -81,6 +81,7 @@ class Phone:
     contact: str = ""
     silence_s: int = 60
     held_silence_s: int = 300
+    mailbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,13 @@ def own_phones(settings: Settings) -> list[Phone]:
         if d.password
     ]
     agents = [
-        Phone(a.id, a.password.get_secret_value(), "hotline-agents", a.name)
+        Phone(
+            a.id,
+            a.password.get_secret_value(),
+            "hotline-agents",
+            a.name,
+            mailbox=f"{settings.line.number}@hotline-messages",
+        )
         for a in settings.agents
         if a.password
     ]
@@ -222,6 +229,7 @@ def render(
         "pickup_code": settings.pickup_code,
         "pickup_groups": _pickup_groups(settings),
         "callback": settings.callback,
+        "messages": settings.messages,
         "survey": settings.survey,
         # Both routes of the slowest desk, its confirmation, and some air.
         "wait_max_s": 2 * longest + 30,

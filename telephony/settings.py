@@ -30,6 +30,7 @@ from pydantic_settings import SettingsError as EnvError
 from telephony.agent_settings import DEFAULT_PAUSE_REASONS, Callback, PauseReason, Survey
 from telephony.around_settings import Parking, Recording, Supervisor, around_agrees
 from telephony.errors import DeskNotFound, NumberNotAllowed, SettingsError
+from telephony.message_settings import Messages, messages_agree
 from telephony.office_hours import NoHours, Windows, parse_windows, text_of, without
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
 from telephony.setting_types import (
@@ -253,6 +254,7 @@ class Settings(BaseSettings):
     pause_reasons: list[PauseReason] = DEFAULT_PAUSE_REASONS
     callback: Callback = Callback()
     survey: Survey = Survey()
+    messages: Messages = Messages()
     trunk_context: Id = Field(
         "hotline-trunk", description="the context into which the PBX delivers the line's calls"
     )
@@ -288,6 +290,7 @@ class Settings(BaseSettings):
         groups_agree(self.groups, [*desks, *agents])
         outside_agrees(self.outside, [*desks, *agents, *groups])
         partners_agree(self.partners, desks)
+        messages_agree(self.messages, desks)
         codes = [key.code for key in self.keys]
         around_agrees(self.parking, self.recording, self.supervisors, codes, [*desks, *agents])
         return self

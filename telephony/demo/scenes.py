@@ -167,19 +167,19 @@ def three_way(stage: Stage) -> str:
 def after_hours(stage: Stage) -> str:
     """(d) After hours a message is left."""
     stage.set_hours("closed")
-    box = stage.pbx.places.spool / "voicemail"
-    before = set(box.rglob("msg*.wav"))
+    box = stage.pbx.places.spool / "hotline" / "messages"
+    before = set(box.glob("*.wav"))
     call = stage.phone(CITIZENS[0]).call(stage.settings.line.number)
     call.wait_answered(ANSWER_LIMIT_S)
     recording: list[Path] = wait_until(
-        lambda: list(box.rglob("tmp/*.wav")), "no message was recorded", 30
+        lambda: list(set(box.glob("*.wav")) - before), "no message was recorded", 40
     )
     call.play_tone(CITIZEN_HZ)
     two_seconds = 44 + 2 * 2 * 8000
     wait_until(lambda: recording[0].stat().st_size > two_seconds, "the recording does not grow", 10)
     call.hangup()
-    kept = wait_until(lambda: set(box.rglob("msg*.wav")) - before, "the message was not kept")
-    share = tone_share(next(iter(kept)), CITIZEN_HZ)
+    call.wait_ended(HEAR_LIMIT_S)
+    share = tone_share(recording[0], CITIZEN_HZ)
     need(share > 0.5, f"the message does not hold the citizen's tone (share {share:.2f})")
     stage.set_hours("0000-2400")
     return f"a message was left and holds the citizen's tone (share {share:.2f})"

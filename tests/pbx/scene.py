@@ -86,7 +86,10 @@ def pbx_settings() -> Settings:
     )
 
 
-BRIEF = ("welcome", "goodbye", "closed", "queue-full", "signed-in", "signed-out")
+BRIEF = (
+    *("welcome", "goodbye", "closed", "queue-full", "signed-in", "signed-out", "danger", "holiday"),
+    *("closed-now", "leave-message", "danger-failed"),
+)
 BRIEF_S = 0.4
 
 
@@ -178,10 +181,12 @@ def begin_talk(citizen: Softphone, agent: Softphone) -> Talk:
 
 
 def recordings(pbx: PrivatePbx) -> list[Path]:
-    """Voice messages that lie in the line's mailbox."""
-    return sorted((pbx.places.spool / "voicemail").rglob("msg*.wav"))
+    """The sound of all messages that citizens left, or leave now."""
+    return sorted((pbx.places.spool / "hotline" / "messages").glob("*.wav"))
 
 
 def being_recorded(pbx: PrivatePbx) -> list[Path]:
-    """Voice messages that are being spoken now."""
-    return sorted((pbx.places.spool / "voicemail").rglob("tmp/*.wav"))
+    """The sound of messages that are being spoken now."""
+    lines = [line.split("!") for line in pbx.console("core show channels concise").splitlines()]
+    speaking = [line[-1] for line in lines if len(line) > 5 and line[5] == "Record"]
+    return [one for one in recordings(pbx) if any(f"-{who}-m" in one.name for who in speaking)]

@@ -1,0 +1,353 @@
+"""Figures: equal to the record whatever is written to it, and in the words of the standard."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, update
+
+from telephony.case_store import CASES, HANDOVERS, table
+from telephony.database import Database
+from telephony.errors import InvalidValue
+from telephony.figures import periods, reading
+from telephony.figures.counting import DELETIONS, DETAILS, LEGS, MESSAGES
+from telephony.figures.keeper import FIGURES, FigureKeeper
+from telephony.figures.measures import figures_of
+from telephony.figures.models import TouchedDay
+
+BEGIN = datetime(2026, 9, 28, 15, 30, tzinfo=UTC)  # 23:30 in Shanghai
+DAYS = 10
+FIRST, LAST = date(2026, 9, 28), date(2026, 10, 8)
+SINCE, UNTIL = periods.bounds(FIRST, LAST)
+TOUCHED = table(TouchedDay)
+Rows = list[dict[str, Any]]
+
+
+class Written:
+    """A made-up record: some hundred calls over the turn of a month."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.cases: Rows = []
+        self.legs: Rows = []
+        self.handovers: Rows = []
+        self.messages: Rows = []
+        self.details: Rows = []
+        for number in range(160):
+            self._call(f"20260928-{number}.1")
+
+    def _call(self, case: str) -> None:
+        chance = self.chance
+        at = BEGIN + timedelta(seconds=chance.uniform(0, DAYS * 86_400))
+        answered = chance.random() < 0.7
+        agent = chance.choice(["8001", "8002"]) if answered else None
+        waited = round(chance.choice([2.0, 15.0, 15.001, 40.0]), 3) if answered else None
+        leg = f"{int(at.timestamp())}.{len(self.legs)}" if answered else None
+        closed = answered and chance.random() < 0.5
+        self.cases.append(
+            {
+                "case_id": case,
+                "pbx": "pbx1",
+                "opened_at": at,
+                "state": "taken",
+                "first_contact": agent,
+                "first_leg": leg,
+                "time_to_answer_s": waited,
+                "handover_count": 0,
+                "entries": 0,
+                "head": "",
+                "first_contact_resolution": chance.random() < 0.5 if closed else None,
+            }
+        )
+        if leg:
+            department = {"8001": "民意服务中心", "8002": "指挥中心"}[str(agent)]
+            self._leg(case, leg, at + timedelta(seconds=3), agent, department)
+        if chance.random() < 0.4:
+            self.handovers.append(
+                {
+                    "id": f"{case}-h1",
+                    "case_id": case,
+                    "pbx": "pbx1",
+                    "route": 1,
+                    "desk": chance.choice(["110", "12345", None]),
+                    "by": agent,
+                    "state": chance.choice(["accepted", "busy", "unanswered"]),
+                    "offered_at": at + timedelta(seconds=60),
+                }
+            )
+        if not answered and chance.random() < 0.8:
+            self._message(case, at + timedelta(seconds=30))
+        if chance.random() < 0.5:
+            self.details.append(
+                {
+                    "case_id": case,
+                    "version": 1,
+                    "changed_at": at,
+                    "changed_by": "甲",
+                    "matter": chance.choice(["交通事故", "车驾管"]),
+                }
+            )
+
+    def _leg(self, case: str, leg: str, at: datetime, agent: str | None, department: str) -> None:
+        self.legs.append(
+            {
+                "epoch": int(leg.split(".")[0]),
+                "uniqueid": leg,
+                "pbx": "pbx1",
+                "at": at,
+                "linkedid": leg,
+                "case_id": case,
+                "role": "agent",
+                "agent": agent,
+                "department": department,
+                "state": "complete",
+                "talk_s": round(self.chance.uniform(1, 300), 2),
+                "channels": [],
+                "channel_names": [],
+                "segments": [],
+            }
+        )
+
+    def _message(self, case: str, at: datetime) -> None:
+        kind = self.chance.choice(["message", "missed"])
+        answered = kind == "message" and self.chance.random() < 0.5
+        self.messages.append(
+            {
+                "id": f"m-{case}",
+                "pbx": "pbx1",
+                "name": f"{case}-m1",
+                "kind": kind,
+                "case_id": case,
+                "at": at,
+                "sound_state": "none",
+                "tries": 0,
+                "why": self.chance.choice(["hours", "queue", "busy", "day"]),
+                "state": "answered" if answered else "open",
+                "closed_by": "8001" if answered else None,
+                "closed_at": at + timedelta(hours=3, seconds=1.5) if answered else None,
+            }
+        )
+
+    async def store(self, database: Database) -> None:
+        async with database.writing() as connection:
+            for target, rows in (
+                *((CASES, self.cases), (LEGS, self.legs), (HANDOVERS, self.handovers)),
+                *((MESSAGES, self.messages), (DETAILS, self.details)),
+            ):
+                await connection.execute(insert(target), rows)
+
+    def counted(self, first: date, last: date, matter: str | None = None) -> dict[str, Any]:
+        """The figures, counted by hand."""
+        matters = {one["case_id"]: one["matter"] for one in self.details}
+
+        def those(rows: Rows, moment: str) -> Rows:
+            return [
+                one
+                for one in rows
+                if first <= periods.day_of(one[moment]) <= last
+                and (matter is None or matters.get(one["case_id"]) == matter)
+            ]
+
+        cases = those(self.cases, "opened_at")
+        met = {one["case_id"]: one for one in self.messages}
+        unanswered = [
+            met[one["case_id"]]
+            for one in cases
+            if one["time_to_answer_s"] is None and one["case_id"] in met
+        ]
+        waits = [one["time_to_answer_s"] for one in cases if one["time_to_answer_s"] is not None]
+        closed = [one for one in unanswered if one["why"] in ("hours", "day")]
+        talks = [one["talk_s"] for one in those(self.legs, "at")]
+        messages = [one for one in those(self.messages, "at") if one["kind"] == "message"]
+        replied = sum(one["state"] == "answered" for one in messages)
+        judged = [one["first_contact_resolution"] for one in cases]
+        judged = [one for one in judged if one is not None]
+        states = [one["state"] for one in those(self.handovers, "offered_at")]
+        during = len(cases) - len(closed)
+        in_time = sum(wait <= 15 for wait in waits)
+        return {
+            "calls": len(cases),
+            "answered": len(waits),
+            "answered_in_time": in_time,
+            "abandoned": sum(
+                one["kind"] == "missed" and one["why"] in ("queue", "busy") for one in unanswered
+            ),
+            "after_hours": len(closed),
+            "connect_rate": len(waits) / during if during else None,
+            "answered_in_time_share": in_time / during if during else None,
+            "mean_time_to_answer_s": _mean(waits),
+            "talks": len(talks),
+            "mean_talk_s": _mean(talks),
+            "handovers": {state: states.count(state) for state in sorted(set(states))},
+            "messages": len(messages),
+            "messages_replied": replied,
+            "mean_time_to_reply_s": 10_801.5 if replied else None,
+            "first_contact_resolved": sum(judged),
+            "first_contact_resolution": sum(judged) / len(judged) if judged else None,
+        }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def same(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert {name: value for name, value in found.items() if name not in ("period", "member")} == {
+        name: value if not isinstance(value, float) else pytest.approx(value, abs=1e-3)
+        for name, value in expected.items()
+    }
+
+
+async def test_given_a_record_then_every_period_is_as_counted_by_hand(database: Database) -> None:
+    written = Written(1)
+    await written.store(database)
+    await FigureKeeper(database).catch_up()
+    for grain in periods.GRAINS:
+        rows = await reading.by_period(database, grain, "all", FIRST, LAST)
+        assert rows
+        days = (date.fromordinal(one) for one in range(FIRST.toordinal(), LAST.toordinal() + 1))
+        spans = {periods.period_of(day, grain): periods.span(day, grain) for day in days}
+        assert {row["period"] for row in rows} <= set(spans)
+        for row in rows:
+            same(row, written.counted(*spans[row["period"]]))
+    totals = await reading.in_all(database, "matter", FIRST, LAST)
+    same(totals["车驾管"], written.counted(FIRST, LAST, matter="车驾管"))
+    same(await reading.live(database, SINCE, UNTIL), written.counted(FIRST, LAST))
+
+
+async def test_given_members_then_they_sum_up_to_all(database: Database) -> None:
+    await Written(2).store(database)
+    await FigureKeeper(database).catch_up()
+    everything = (await reading.in_all(database, "all", FIRST, LAST))[""]
+    for dimension, counted in (
+        ("department", ("calls", "answered", "talks")),
+        ("agent", ("calls", "answered", "talks", "messages_replied")),
+        ("matter", ("calls", "answered", "talks", "messages", "abandoned")),
+    ):
+        members = await reading.in_all(database, dimension, FIRST, LAST)
+        assert len(members) > 2
+        for name in counted:
+            assert sum(one[name] for one in members.values()) == everything[name], name
+    desks = await reading.in_all(database, "desk", FIRST, LAST)
+    assert set(desks) == {"", "110", "12345"}
+    handed: dict[str, int] = {}
+    for one in desks.values():
+        for state, times in one["handovers"].items():
+            handed[state] = handed.get(state, 0) + times
+    assert handed == everything["handovers"]
+
+
+async def test_given_a_change_when_counted_anew_then_only_it_has_changed(
+    database: Database,
+) -> None:
+    written = Written(3)
+    await written.store(database)
+    keeper = FigureKeeper(database)
+    await keeper.catch_up()
+    assert await reading.days_waiting(database) == 0
+    case = next(one for one in written.cases if one["time_to_answer_s"] is None)
+    case["time_to_answer_s"] = 7.0
+    changed = next(one for one in written.details)
+    changed["matter"] = "噪音扰民"
+    async with database.writing() as connection:
+        await connection.execute(
+            update(CASES).where(CASES.c.case_id == case["case_id"]).values(time_to_answer_s=7.0)
+        )
+        await connection.execute(
+            update(DETAILS).where(DETAILS.c.case_id == changed["case_id"]).values(matter="噪音扰民")
+        )
+    assert await reading.days_waiting(database) >= 1
+    await keeper.catch_up()
+    same((await reading.in_all(database, "all", FIRST, LAST))[""], written.counted(FIRST, LAST))
+    found = await reading.in_all(database, "matter", FIRST, LAST)
+    assert found["噪音扰民"]["calls"] == 1
+
+
+async def test_given_what_retention_deleted_then_its_figures_stay(database: Database) -> None:
+    written = Written(4)
+    await written.store(database)
+    keeper = FigureKeeper(database)
+    await keeper.catch_up()
+    before = await reading.in_all(database, "all", FIRST, LAST)
+    since, until = periods.bounds(date(2026, 9, 29), date(2026, 10, 2))
+    async with database.writing() as connection:
+        await connection.execute(delete(LEGS).where(LEGS.c.at >= since, LEGS.c.at < until))
+        await connection.execute(
+            insert(DELETIONS),
+            {
+                "number": 1,
+                "at": UNTIL,
+                "what": "legs",
+                "rule": "legs_days=1",
+                "oldest": since,
+                "newest": until - timedelta(seconds=1),
+                "count": 9,
+                "digest": "",
+                "previous": "",
+                "hash": "",
+            },
+        )
+    await keeper.touch(FIRST, LAST)
+    await keeper.catch_up()
+    assert await reading.in_all(database, "all", FIRST, LAST) == before
+
+
+async def test_given_two_services_then_they_take_turns(database: Database) -> None:
+    written = Written(5)
+    await written.store(database)
+    await asyncio.gather(*(FigureKeeper(database).catch_up() for _ in range(3)))
+    same((await reading.in_all(database, "all", FIRST, LAST))[""], written.counted(FIRST, LAST))
+
+
+async def test_given_nobody_writes_then_nothing_is_counted(database: Database) -> None:
+    await Written(6).store(database)
+    keeper = FigureKeeper(database)
+    told: list[int] = []
+    await keeper.catch_up(told=told.append)
+    assert sum(told) == len({periods.day_of(one) for one in await _moments(database)})
+    again: list[int] = []
+    await keeper.catch_up(told=again.append)
+    assert again == []
+    assert keeper.as_of is not None
+
+
+async def _moments(database: Database) -> list[datetime]:
+    found: list[datetime] = []
+    async with database.reading() as connection:
+        for column in (CASES.c.opened_at, LEGS.c.at, HANDOVERS.c.offered_at, MESSAGES.c.at):
+            query = column.table.select().with_only_columns(column)
+            found += (await connection.execute(query)).scalars().all()
+    return found
+
+
+def test_given_days_then_their_periods_are_those_of_shanghai() -> None:
+    assert periods.day_of(datetime(2026, 12, 31, 15, 59, 59, tzinfo=UTC)) == date(2026, 12, 31)
+    assert periods.day_of(datetime(2026, 12, 31, 16, tzinfo=UTC)) == date(2027, 1, 1)
+    assert periods.period_of(date(2027, 1, 1), "week") == "2026-W53"
+    assert periods.span(date(2027, 1, 1), "week") == (date(2026, 12, 28), date(2027, 1, 3))
+    assert periods.span(date(2028, 2, 29), "month") == (date(2028, 2, 1), date(2028, 2, 29))
+    assert periods.month_of("2026-12") == (date(2026, 12, 1), date(2026, 12, 31))
+
+
+@pytest.mark.parametrize("wrong", ["2026", "2026-13", "2026-1", "11-2026", "2026-11-24", ""])
+def test_given_no_month_then_said_so(wrong: str) -> None:
+    with pytest.raises(InvalidValue, match="a month looks like 2026-11"):
+        periods.month_of(wrong)
+
+
+def test_given_nothing_then_no_share_and_no_mean() -> None:
+    nothing = figures_of({})
+    assert (nothing.calls, nothing.connect_rate, nothing.mean_talk_s) == (0, None, None)
+    only_at_night = figures_of({"calls": (3, 0.0), "after_hours": (3, 0.0)})
+    assert only_at_night.connect_rate is None
+
+
+def test_the_tables_are_those_of_the_keeper() -> None:
+    assert [column.name for column in FIGURES.primary_key] == [
+        *("grain", "period", "dimension", "member", "measure")
+    ]

@@ -174,6 +174,7 @@ class CaseStore:
             "line": line or before.get("line"),
             "handed_over_by": handed.get("by") or before.get("handed_over_by"),
             "their_case": handed.get("their") or before.get("their_case"),
+            "due_at": before.get("due_at"),
             **_by_ledger(entries, opened_at),
         }
 
@@ -198,6 +199,7 @@ def _by_ledger(entries: Sequence[Entry], opened_at: datetime) -> dict[str, Any]:
         "first_contact_resolution": figures.first_contact_resolution,
         "entries": len(entries),
         "head": entries[-1].hash if entries else GENESIS,
+        "due_pending": True,  # the keeper of deadlines looks at it
     }
 
 

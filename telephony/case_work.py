@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from telephony.errors import NotAllowed, WrongState
 
@@ -34,10 +34,18 @@ WORK = "WORK"
 """The kind of the facts that tell of it. Values: case, event, key, by, to, id, detail; ``id`` is
 the hand-over that a return undoes."""
 
-WorkEvent = Literal["edited", "returned", "feedback", "closed", "reopened", "merged", "attached"]
-EVENTS = frozenset(
-    {"taken", "edited", "returned", "feedback", "closed", "reopened", "merged", "attached"}
-)
+WorkEvent = Literal[
+    "edited",
+    "returned",
+    "feedback",
+    "closed",
+    "reopened",
+    "merged",
+    "attached",
+    "reminded",
+    "escalated",
+]
+EVENTS = frozenset({"taken", *get_args(WorkEvent)})
 
 Action = Literal["accept", "return", "edit", "dispatch", "attach", "feedback", "close", "reopen"]
 Who = Literal["owner", "first", "anyone"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Index, MetaData, Text
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Index, MetaData, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
@@ -150,6 +150,13 @@ class CaseRecord(Record, table=True):
         Index("ix_cases_owner", "owner", "opened_at"),
         Index("ix_cases_their_case", "their_case", "opened_at"),
         Index("ix_cases_merged_into", "merged_into"),
+        Index("ix_cases_due_at", "due_at", "case_id"),
+        Index(
+            "ix_cases_due_pending",
+            *("pbx", "case_id"),
+            sqlite_where=text("due_pending IS NOT NULL"),
+            postgresql_where=text("due_pending IS NOT NULL"),
+        ),
     )
 
     case_id: str = Field(primary_key=True)
@@ -174,6 +181,8 @@ class CaseRecord(Record, table=True):
     first_contact_resolution: bool | None = None  # None while it is not closed
     entries: int = 0  # of its ledger, and the hash of the last: shows what is missing at the end
     head: str = ""
+    due_at: datetime | None = Field(default=None, sa_column=_moment())  # of all deadlines the first
+    due_pending: bool | None = None  # set: its deadlines are to be worked out anew
 
 
 class CaseDetails(Record, table=True):

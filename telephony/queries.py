@@ -252,7 +252,8 @@ _LEG_FIELDS = [
 ]
 _LEG_COLUMNS = ["case" if name == "case_id" else name for name in _LEG_FIELDS]
 _LEGS = [*columns_of(LegRecord, _LEG_FIELDS), col(LegRecord, "at").label("_at")]
-_CASES = columns_of(CaseRecord, [name for name in CaseRecord.model_fields if name != "head"])
+_HIDDEN = ("head", "due_at", "due_pending")
+_CASES = columns_of(CaseRecord, [name for name in CaseRecord.model_fields if name not in _HIDDEN])
 _DETAILS = [DETAILS.c[name] for name in ("version", "changed_at", "changed_by", *FIELDS)]
 _HANDOVERS = columns_of(HandoverRecord, list(HandoverRecord.model_fields))
 _LEDGER = columns_of(LedgerRecord, list(LedgerRecord.model_fields))

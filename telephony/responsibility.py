@@ -17,6 +17,7 @@
 | parked, fetched                     | parked, fetched | as before                              |
 | a supervisor listens, has listened  | monitored    | as before                                 |
 | recording began, paused, went on    | recorded     | as before                                 |
+| a deadline is near, or has passed   | reminded, escalated | as before                          |
 | a person, outside of a call: table in :mod:`telephony.case_work` | edited, returned, ... | there |
 
 Responsibility moves only when somebody takes it. Every entry carries the hash of the one before

@@ -18,6 +18,7 @@ from api.schemas import (
     Schema,
     Word,
 )
+from telephony.audit import What as AuditWhat
 
 Sentence = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,1000}$")]
 # Several lines, but no other control character.
@@ -174,11 +175,11 @@ class AuditQuery(Schema):
 
 
 class AuditEntry(Schema):
-    """Somebody saw numbers whole."""
+    """Somebody saw numbers whole, or decided about what other platforms are told."""
 
     id: str
     at: datetime
     who: str
     role: str
-    what: Literal["case", "story", "leg", "handover", "legs-export"]
+    what: AuditWhat
     which: str

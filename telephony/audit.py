@@ -1,5 +1,8 @@
 """Who saw a citizen's number whole, when, and where: the log of unmasked look-ups.
 
+Also what other platforms were told of citizens, what of theirs was refused, and what admins decided
+about messages to them.
+
 One case, leg or hand-over that is looked up, and each export, is an entry before it is shown; if it
 cannot be written, nothing is shown.
 """
@@ -20,14 +23,29 @@ if TYPE_CHECKING:
     from telephony.database import Database
 
 AUDIT = table(AuditRecord)
-What = Literal["case", "story", "leg", "handover", "legs-export"]
+What = Literal[
+    "case",
+    "story",
+    "leg",
+    "handover",
+    "legs-export",
+    "order-sent",
+    "order-refused",
+    "message-retry",
+    "message-skip",
+]
 
 
 async def note(database: Database, *, who: str, role: str, what: What, which: str) -> None:
     """Write an entry. Raises :class:`DatabaseUnavailable`."""
-    entry = {"id": uuid4().hex, "at": datetime.now(UTC), "who": who, "role": role}
     async with database.writing() as connection:
-        await connection.execute(insert(AUDIT), [entry | {"what": what, "which": which}])
+        await connection.execute(insert(AUDIT), [entry_of(who, role, what, which)])
+
+
+def entry_of(who: str, role: str, what: What, which: str) -> Row:
+    """An entry, for whoever writes it in a transaction of their own."""
+    entry = {"id": uuid4().hex, "at": datetime.now(UTC), "who": who, "role": role}
+    return entry | {"what": what, "which": which}
 
 
 async def entries(

@@ -14,6 +14,8 @@ from telephony.commands import (
     doctor,
     ledger,
     legs,
+    orders,
+    outbox,
     phone,
     serve,
     users,
@@ -37,6 +39,8 @@ app.add_typer(legs.app, name="legs")
 app.command()(cases.cases)
 app.add_typer(calendar.app, name="calendar")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(orders.app, name="orders")
+app.add_typer(outbox.app, name="outbox")
 app.add_typer(dialplan.app, name="dialplan")
 app.add_typer(users.app, name="users")
 

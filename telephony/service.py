@@ -20,6 +20,8 @@ from telephony.hold_notes import HoldNotes
 from telephony.live_watch import LiveWatch
 from telephony.metrics import Metrics
 from telephony.nuisance import Nuisance
+from telephony.outbox import Outbox
+from telephony.outbox_delivery import Delivery
 from telephony.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -53,9 +55,14 @@ class Service(CallControl):
         self.switch = Switch(self.pbx, settings)
         self.live = LiveWatch(self.pbx, self.calls, self.live_agents, self.nuisance.shape_of)
         self.hold_notes = HoldNotes(self.pbx, self.calls)
+        self.outbox = Outbox(self.database)
+        self.delivery = Delivery(self.outbox, settings)
         self.metrics = Metrics(self.client)
         self.metrics.watch("hotline_calls", "Citizens on the line now", self.calls.calls_now)
         self.metrics.watch("hotline_channels", "Channels on the PBX now", self.calls.channels_now)
+        waiting, dead = "Messages to platforms that wait", "Messages to platforms given up"
+        self.metrics.watch("hotline_outbox_waiting", waiting, lambda: self.delivery.waiting)
+        self.metrics.watch("hotline_outbox_dead", dead, lambda: self.delivery.dead)
         self.recorder: Recorder | None = None
         self._record: asyncio.Task[None] | None = None
         self._marks: asyncio.Task[None] | None = None
@@ -68,6 +75,7 @@ class Service(CallControl):
         """Start all parts; returns at once."""
         await super().start()
         self.calendar.start()
+        self.delivery.start()
         if not self._recording:
             log.warning("no legs are recorded: pbx.cel_file is not set")
         self._record = asyncio.create_task(self._keep_record(), name="record")
@@ -77,6 +85,7 @@ class Service(CallControl):
         """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
         self.live.close()
         await self.calendar.stop()
+        await self.delivery.stop()
         await self.hold_notes.close()
         await super().stop()
         tasks = [task for task in (self._record, self._marks) if task is not None]

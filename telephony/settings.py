@@ -33,6 +33,7 @@ from telephony.errors import DeskNotFound, NumberNotAllowed, SettingsError
 from telephony.message_settings import Messages, messages_agree
 from telephony.office_hours import NoHours, Windows, parse_windows, text_of, without
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
+from telephony.platform_settings import Outbox, Platform, platforms_agree
 from telephony.setting_types import (
     TIME_ZONE,
     Break,
@@ -260,6 +261,8 @@ class Settings(BaseSettings):
     )
     http: Http = Http()
     tokens: list[Token] = []
+    platforms: list[Platform] = []
+    outbox: Outbox = Outbox()
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
@@ -290,6 +293,7 @@ class Settings(BaseSettings):
         groups_agree(self.groups, [*desks, *agents])
         outside_agrees(self.outside, [*desks, *agents, *groups])
         partners_agree(self.partners, desks)
+        platforms_agree(self.platforms, desks, [*agents, *groups])
         messages_agree(self.messages, desks)
         codes = [key.code for key in self.keys]
         around_agrees(self.parking, self.recording, self.supervisors, codes, [*desks, *agents])

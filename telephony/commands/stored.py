@@ -55,7 +55,7 @@ async def whole_case(case: str) -> queries.Row:
     """A case with its legs, hand-overs and ledger; who looked is in the audit log."""
     async with open_database() as database:
         found = await queries.get_case(database, case)
-        await audit.note(database, who=_user(), role=COMMAND, what="case", which=case)
+        await audit.note(database, who=user(), role=COMMAND, what="case", which=case)
         return found
 
 
@@ -63,7 +63,7 @@ async def case_story(case: str) -> queries.Row:
     """A case in the order of time; who looked is in the audit log."""
     async with open_database() as database:
         found = await case_queries.story(database, case)
-        await audit.note(database, who=_user(), role=COMMAND, what="story", which=case)
+        await audit.note(database, who=user(), role=COMMAND, what="story", which=case)
         return found
 
 
@@ -73,7 +73,7 @@ async def case_figures(since: datetime | None, until: datetime | None) -> querie
         return await case_queries.figures(database, since=since, until=until)
 
 
-def _user() -> str:
+def user() -> str:
     """Who sits at the machine, by its own accounts."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name

@@ -4,45 +4,40 @@ from __future__ import annotations
 
 import typer
 
-from telephony.commands import (
-    agents,
-    calendar,
-    calls,
-    cases,
-    demo,
-    dialplan,
-    doctor,
-    ledger,
-    legs,
-    orders,
-    outbox,
-    phone,
-    serve,
-    users,
-)
+from telephony.commands.on_demand import on_demand
+
+COMMANDS = {
+    "demo": "demo:demo",
+    "run": "demo:run",
+    "up": "serve:up",
+    "calls": "calls:calls",
+    "agents": "agents:agents",
+    "transfer": "calls:transfer",
+    "phone": "phone:phone",
+    "doctor": "doctor:doctor",
+    "legs": "legs:app",
+    "cases": "cases:cases",
+    "calendar": "calendar:app",
+    "ledger": "ledger:app",
+    "orders": "orders:app",
+    "outbox": "outbox:app",
+    "dialplan": "dialplan:app",
+    "users": "users:app",
+}
+"""Each command, and the module of ``telephony.commands`` with its function or group."""
 
 app = typer.Typer(
     name="hotline",
+    cls=on_demand(COMMANDS),
     help="One-key transfer, three-way calls, first-contact records (一键转接 三方通话 首接负责制).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command()(demo.demo)
-app.command()(demo.run)
-app.command()(serve.up)
-app.command()(calls.calls)
-app.command()(agents.agents)
-app.command()(calls.transfer)
-app.command()(phone.phone)
-app.command()(doctor.doctor)
-app.add_typer(legs.app, name="legs")
-app.command()(cases.cases)
-app.add_typer(calendar.app, name="calendar")
-app.add_typer(ledger.app, name="ledger")
-app.add_typer(orders.app, name="orders")
-app.add_typer(outbox.app, name="outbox")
-app.add_typer(dialplan.app, name="dialplan")
-app.add_typer(users.app, name="users")
+
+
+@app.callback()
+def _hotline() -> None:
+    """Make it a group; its commands are loaded on demand."""
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 
 import telephony.bulk.models  # noqa: F401 - its tables belong to the metadata
+import telephony.gap_models  # noqa: F401 - its tables belong to the metadata
 import telephony.message_models  # noqa: F401 - its tables belong to the metadata
 import telephony.outbox_model  # noqa: F401 - its tables belong to the metadata
 import telephony.retention_models  # noqa: F401 - its tables belong to the metadata

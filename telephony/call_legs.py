@@ -93,6 +93,7 @@ class Run:
     last_epoch: int
     last_counter: int
     before: int = 0  # the run before had a channel with this epoch
+    shown_by: str = ""  # the channel that showed that it is another run
 
     def take(self, epoch: int, counter: int) -> None:
         """Another channel of this run."""
@@ -247,10 +248,21 @@ class LegBuilder:
                 self._touch(call)
                 self._over.append((call.last_at, call))
 
+    def restart_after(self, uniqueid: str) -> tuple[str, int] | None:
+        """The channel that showed that the run of this one is over, and when it was made."""
+        run = self._runs.get(_parse_uniqueid(uniqueid)[0])
+        if run is None or not run.shown_by:
+            return None
+        return run.shown_by, _parse_uniqueid(run.shown_by)[1] * 1_000_000
+
+    def calls(self) -> list[GatheredCall]:
+        """All calls that are held in memory."""
+        return list(dict.fromkeys(self._index.values()))
+
     @property
     def open_calls(self) -> int:
         """How many calls are held in memory."""
-        return len(set(map(id, self._index.values())))
+        return len(self.calls())
 
     # --- ties between channels
 
@@ -355,7 +367,7 @@ class LegBuilder:
         if run is None:
             self._runs[system] = Run(epoch, counter, epoch, counter)
         elif epoch > run.last_epoch + 1 and counter <= run.last_counter:
-            self._runs[system] = Run(epoch, counter, epoch, counter, before=run.last_epoch)
+            self._runs[system] = Run(epoch, counter, epoch, counter, run.last_epoch, uniqueid)
             self._cut_off(system, run.last_epoch)
         elif epoch <= run.before or (
             epoch < run.first_epoch - 1 and counter >= run.first_counter

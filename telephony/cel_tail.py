@@ -1,19 +1,25 @@
 """The CEL file as it grows: whole lines from where reading stopped, across rotation.
 
 A file is known by the digest of its first line, which holds a time to the microsecond and a
-uniqueid: renaming, moving or copying it (``logrotate`` with or without ``copytruncate``) does not
-make it another file, and a new file under the old name is not taken for the old one.
+uniqueid: renaming, moving, copying or packing it (``logrotate`` with or without ``copytruncate``
+or ``compress``) does not make it another file, and a new file under the old name is not taken for
+the old one. Offsets are those of the rows, in a packed file of what is in it.
 """
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import hashlib
 import io
+import lzma
 import os
-from collections.abc import Mapping
+import zlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 from telephony.cel import BadRow, CelRow, Layout
 
@@ -50,54 +56,169 @@ class Batch:
     broken: list[tuple[int, str, str]] = field(default_factory=list)  # offset, reason, line
 
 
+_OPENERS: Mapping[str, Any] = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
+NOT_READ = (".zst", ".lz4", ".zip", ".lzo")
+"""Packed in a way that we cannot read."""
+BREAKS_OFF = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
+"""What reading a packed file that is damaged, or not whole yet, raises."""
+
+
+class Damaged(Exception):
+    """A packed file breaks off: damaged, or still being written."""
+
+
+def is_packed(path: Path) -> bool:
+    """Whether the file is one that ``logrotate`` has packed."""
+    return path.suffix in _OPENERS
+
+
+def opened(path: Path) -> IO[bytes]:
+    """The file's rows, unpacked. Raises :class:`OSError`."""
+    packed: IO[bytes] | None = _OPENERS[path.suffix](path) if is_packed(path) else None
+    return packed or path.open("rb")
+
+
 def identity(path: Path) -> str | None:
     """The digest of the first line; None for a file without a whole line, or no file."""
+    first = first_line(path)
+    return None if first is None else hashlib.blake2b(first, digest_size=16).hexdigest()
+
+
+def first_line(path: Path) -> bytes | None:
+    """The first line; None for a file without a whole line, or no file."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             first = file.readline(CHUNK)
-    except FileNotFoundError:
+    except (FileNotFoundError, *BREAKS_OFF):
         return None
-    if not first.endswith(b"\n"):
-        return None
-    return hashlib.blake2b(first, digest_size=16).hexdigest()
+    except OSError:
+        if not is_packed(path):
+            raise
+        return None  # bz2 says so of what is no such file
+    return first if first.endswith(b"\n") else None
 
 
-def unfinished(path: Path, read: Mapping[str, int], since: float) -> list[Path]:
-    """Files to read, the oldest first and the one in use last.
+@dataclass(slots=True)
+class Found:
+    """CEL files: those to read, the oldest first and the one in use last, and all there are."""
+
+    unread: list[Path]
+    present: frozenset[str]
+
+
+def look(
+    path: Path, read: Mapping[str, int], since: float, finished: Collection[str] = ()
+) -> Found:
+    """Which files there are to read.
 
     ``read``: how far each known file was read, in bytes. ``since``: when something was read
     last (seconds since 1970); rotated files written later than that belong to us as well.
+    ``finished``: files known to have nothing more.
     """
     found: list[tuple[float, Path]] = []
-    for other in path.parent.glob(f"{path.name}?*"):
-        if other.suffix in (".gz", ".xz", ".bz2", ".zst") or not other.is_file():
+    present = {identity(path) or ""}
+    names: set[str] = set()
+    for other in sorted(path.parent.glob(f"{path.name}?*"), key=is_packed):
+        if other.suffix in NOT_READ or not other.is_file():
             continue
-        stat = other.stat()
+        try:
+            modified, size = other.stat().st_mtime, size_of(other)
+        except FileNotFoundError:  # packed or thrown away just now
+            continue
         name = identity(other)
-        known = read.get(name or "")
-        if name is None or (known is None and (not read or stat.st_mtime < since)):
+        if name is None:
             continue
-        if stat.st_size > (known or 0):
-            found.append((stat.st_mtime, other))
-    return [other for _, other in sorted(found)] + [path]
+        present.add(name)
+        known = read.get(name)
+        if name in names or name in finished:  # the same once more, as it is being packed
+            continue
+        if known is None and (not read or modified < since):
+            continue
+        if size is None or size > (known or 0):
+            found.append((modified, other))
+            names.add(name)
+    return Found([other for _, other in sorted(found)] + [path], frozenset(present - {""}))
 
 
-def read_batch(path: Path, file: str, name: str, start: int, layout: Layout) -> Batch:
+def size_of(path: Path) -> int | None:
+    """Bytes of rows in the file; None where only unpacking would tell."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if not is_packed(path):
+            return size
+        if path.suffix != ".gz" or size < 18 or size > 2**28:
+            return None  # its size is there modulo 4 GiB
+        file.seek(-4, os.SEEK_END)
+        return int.from_bytes(file.read(4), "little")
+
+
+class Source:
+    """Reads on in files; a packed one stays open, for it can only be read onwards quickly."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._file: IO[bytes] | None = None
+
+    def read(self, path: Path, name: str, start: int) -> tuple[bytes, bool]:
+        """At most 64 kB from ``start`` on, and whether the file is shorter than that.
+
+        Raises :class:`OSError`, :class:`Damaged`.
+        """
+        if is_packed(path):
+            return self._unpack(path, name, start), False
+        with path.open("rb") as source:
+            if os.fstat(source.fileno()).st_size < start:
+                return source.read(CHUNK), True
+            source.seek(start)
+            return source.read(CHUNK), False
+
+    def _unpack(self, path: Path, name: str, start: int) -> bytes:
+        if self._file is None or self._name != name:
+            self.close()
+            self._name, self._file = name, opened(path)
+        file: Any = self._file
+        try:
+            file.seek(start)
+            parts: bytes = file.read(CHUNK)
+        except BREAKS_OFF as error:
+            self.close()
+            raise Damaged(str(error)) from error
+        except OSError as error:  # bz2
+            self.close()
+            raise Damaged(str(error)) from error
+        if not parts:
+            self.close()
+        return parts
+
+    def close(self) -> None:
+        """Let go of the packed file."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+
+
+def read_batch(
+    path: Path,
+    file: str,
+    start: int,
+    layout: Layout,
+    source: Source,
+    *,
+    is_rotated: bool = False,
+) -> Batch:
     """The whole lines from ``start`` on, at most 64 kB.
 
-    Half a line at the end stays for the next time. Raises :class:`FileNotFoundError`.
+    Half a line at the end stays for the next time, unless the file ``is_rotated``: then nobody
+    writes the rest of it. Raises :class:`OSError`, :class:`Damaged`.
     """
-    batch = Batch(file, name, start, start)
-    with path.open("rb") as source:
-        if os.fstat(source.fileno()).st_size < start:
-            # Cut short under the same first line: read it again, what is known is not doubled.
-            start = batch.start = batch.end = 0
-            batch.again = True
-        source.seek(start)
-        data = source.read(CHUNK)
-        end = data.rfind(b"\n") + 1
-        if not end and len(data) == CHUNK:
-            end = CHUNK  # so much without a line break is no row
+    name = path.name
+    data, is_short = source.read(path, file, start)
+    # Cut short under the same first line: read it again, what is known is not doubled.
+    start = 0 if is_short else start
+    batch = Batch(file, name, start, start, again=is_short)
+    end = data.rfind(b"\n") + 1
+    if (not end and len(data) == CHUNK) or (is_rotated and len(data) < CHUNK):
+        end = len(data)  # so much without a line break is no row
     batch.end = start + _parse(data[:end], batch, layout, goes_on=len(data) == CHUNK)
     return batch
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from telephony.ami_client import AmiClient, LinkRefused, tls_context
 from telephony.checkup.calendar import check_calendar
 from telephony.checkup.dialplan import check_dialplan, check_keys
+from telephony.checkup.gaps import check_gaps
 from telephony.checkup.model import Check, Finding, NotChecked, Patient, Verdict, ok, warning, wrong
 from telephony.checkup.pbx import (
     check_clock,
@@ -83,6 +84,7 @@ CHECKS = (
     Check(
         "recorder", "What is not stored yet shows in no list and no export.", check_recorder, False
     ),
+    Check("gaps", "What happened meanwhile is on no record.", check_gaps, False),
 )
 
 

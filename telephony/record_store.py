@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +15,12 @@ from telephony.case_store import CallState, CaseStore, parts, table, upsert, whe
 from telephony.cel import CelRow
 from telephony.cel_tail import Batch, StoredRow
 from telephony.database import Database
+from telephony.gap_store import GapStore
+from telephony.legs.gaps import Gap
 from telephony.legs.model import Leg, epoch_of, moment
 from telephony.legs.rules import CASE
+from telephony.message_settings import Messages
+from telephony.message_store import MessageStore
 from telephony.models import BrokenRow, CelPosition, CelRecord, LegRecord
 from telephony.numbers import to_e164
 
@@ -25,17 +29,23 @@ class MovedOn(Exception):
     """Another service has read this part of the file already."""
 
 
+LAST_LINES = 500
+"""So many lines hold the last channels that were made."""
+
 ROWS, POSITIONS, BROKEN, LEGS = map(table, (CelRecord, CelPosition, BrokenRow, LegRecord))
 
 
 class RecordStore:
     """Reads and writes of the recorder of one PBX."""
 
-    def __init__(self, database: Database, pbx: str) -> None:
+    def __init__(self, database: Database, pbx: str, tries: int = Messages().tries) -> None:
+        """``tries``: so often a citizen is called back in vain."""
         self.database = database
         self.pbx = pbx
         self._insert: Any = sqlite_insert if database.is_sqlite else postgres_insert
         self._cases = CaseStore(database, pbx)
+        self._messages = MessageStore(database, pbx, tries)
+        self.gaps = GapStore(database, pbx)
 
     async def positions(self) -> dict[str, tuple[int, datetime]]:
         """How far each file was read, and when it was read last."""
@@ -77,12 +87,12 @@ class RecordStore:
         """Legs that these legs talk with: nothing but a bridge may tie their calls together."""
         found: set[str] = set()
         for part in parts(sorted(uniqueids)):
-            query = select(LEGS.c.segments).where(self._are(part))
+            query = select(LEGS.c.segments).where(self.are(part))
             for segments in (await connection.execute(query)).scalars():
                 found.update(other for segment in segments for other in segment["with"])
         return found
 
-    def _are(self, uniqueids: Sequence[str]) -> Any:
+    def are(self, uniqueids: Sequence[str]) -> Any:
         """Legs with these uniqueids, in the form that the primary key can answer."""
         return and_(
             LEGS.c.epoch.in_({epoch_of(one) for one in uniqueids}),
@@ -105,16 +115,39 @@ class RecordStore:
             or_(columns.uniqueid.in_(keys), columns.linkedid.in_(keys), columns.case_id.in_(keys)),
         )
 
-    async def write(self, batch: Batch, calls: Sequence[CallState], now: datetime) -> None:
+    async def last_lines(self, count: int = LAST_LINES) -> list[str]:
+        """The last lines that are stored, in their order."""
+        query = select(ROWS.c.line).where(ROWS.c.pbx == self.pbx)
+        query = query.order_by(ROWS.c.at.desc(), ROWS.c.digest.desc()).limit(count)
+        async with self.database.reading() as connection:
+            return list((await connection.execute(query)).scalars())[::-1]
+
+    async def write(
+        self,
+        batch: Batch,
+        calls: Sequence[CallState],
+        now: datetime,
+        found: Sequence[Gap] = (),
+        filled: Collection[tuple[str, str]] = (),
+    ) -> None:
         """Store what was read and what follows from it, and how far was read.
 
-        Raises :class:`MovedOn` and stores nothing when another service was quicker.
+        ``found``, ``filled``: gaps. Raises :class:`MovedOn` and stores nothing when another
+        service was quicker.
         """
         async with self.database.writing() as connection:
             await self._claim(connection, batch, now)
             await self._write_rows(connection, batch)
             await self._write_legs(connection, calls)
             await self._cases.write(connection, calls)
+            await self._messages.write(connection, calls)
+            if found or filled:
+                await self.gaps.write(connection, found, filled, now)
+
+    async def write_gaps(self, found: Sequence[Gap], now: datetime) -> None:
+        """Store gaps that no batch tells of."""
+        async with self.database.writing() as connection:
+            await self.gaps.write(connection, found, (), now)
 
     async def _claim(self, connection: AsyncConnection, batch: Batch, now: datetime) -> None:
         key = {"pbx": self.pbx, "file": batch.file}
@@ -148,7 +181,7 @@ class RecordStore:
             await connection.execute(self._insert(BROKEN).on_conflict_do_nothing(), broken)
 
     async def _write_legs(self, connection: AsyncConnection, calls: Sequence[CallState]) -> None:
-        legs = [self._leg(leg) for call in calls for leg in call.legs]
+        legs = [self.leg_row(leg) for call in calls for leg in call.legs]
         if not legs:
             return
         await connection.execute(upsert(self.database, LEGS), legs)
@@ -161,12 +194,13 @@ class RecordStore:
             if one != leg.uniqueid
         ]
         for part in parts(folded):
-            await connection.execute(delete(LEGS).where(self._are(part)))
+            await connection.execute(delete(LEGS).where(self.are(part)))
 
     def _e164(self, number: str | None) -> str | None:
         return to_e164(number, self.database.area_code, self.database.country_code)
 
-    def _leg(self, leg: Leg) -> dict[str, Any]:
+    def leg_row(self, leg: Leg) -> dict[str, Any]:
+        """The row of the table that stands for this leg."""
         return {
             "pbx": self.pbx,
             "epoch": epoch_of(leg.uniqueid),

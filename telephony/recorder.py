@@ -7,26 +7,37 @@ read further than it thought, forgets what it held and goes on from there.
 
 Call control shares the event loop, so a batch is small, and reading it and working out its legs
 happen in a worker thread: key presses are answered while the record catches up.
+
+Where rows are missing, a gap is put on record beside the rest (``telephony/legs/gaps.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
 from prometheus_client import Counter, Gauge
 
-from telephony.call_legs import Directory, LegBuilder
-from telephony.case_store import CallState
-from telephony.cel import our_layout
-from telephony.cel_tail import Batch, identity, read_batch, unfinished
+from telephony.call_legs import Directory, GatheredCall, LegBuilder
+from telephony.case_store import CallState, micros_of
+from telephony.cel import CelRow, our_layout
+from telephony.cel_disk import DiskWatch
+from telephony.cel_files import CelFiles
+from telephony.cel_tail import Batch
 from telephony.database import Database
 from telephony.errors import DatabaseUnavailable, SettingsError
+from telephony.legs.gaps import (
+    OF_CHANNELS,
+    SILENT_US,
+    Gap,
+    SerialWatch,
+    gap_of_stop,
+    gaps_of_call,
+)
 from telephony.record_store import MovedOn, RecordStore
 from telephony.settings import Settings
 
@@ -39,6 +50,7 @@ LAG_BYTES = Gauge("hotline_recorder_lag_bytes", "CEL bytes not yet stored", ["pb
 LAG_SECONDS = Gauge("hotline_recorder_lag_seconds", "Age of the oldest CEL not yet stored", ["pbx"])
 ROWS_STORED = Counter("hotline_recorder_rows", "CEL rows stored", ["pbx"])
 ROWS_BROKEN = Counter("hotline_recorder_broken_rows", "CEL lines that are no rows", ["pbx"])
+GAPS_FOUND = Counter("hotline_record_gaps", "Gaps found in the record", ["pbx", "why"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,15 @@ class Lag:
 
     bytes: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What follows from a batch: calls as they stand now, gaps found, and gaps filled."""
+
+    calls: list[CallState]
+    found: list[Gap]
+    filled: set[tuple[str, str]]
 
 
 class Recorder:
@@ -62,14 +83,16 @@ class Recorder:
         self.pbx = settings.pbx.name
         self.path = settings.pbx.cel_file
         self.broken = 0  # lines that were no rows, since the start
-        self._store = RecordStore(database, self.pbx)
+        self._store = RecordStore(database, self.pbx, settings.messages.tries)
         self._directory = Directory.from_settings(settings)
         self._layout = our_layout()
         self._builder: LegBuilder | None = None
-        self._read: dict[str, int] = {}  # file -> offset up to which it is stored
-        self._files: list[Path] = []  # to be read, the one in use last
-        self._current: str | None = None
-        self._prepared: tuple[Batch, list[CallState]] | None = None
+        self._files = CelFiles(self.path, {})
+        self._prepared: tuple[Batch, Work] | None = None
+        self._serials = SerialWatch()
+        self._unfilled: set[tuple[str, str]] = set()  # gaps that a late row would fill
+        self._told: set[tuple[str, str]] = set()
+        self._disk = DiskWatch(self.pbx, self.path.parent, settings.record)
         self._poked = asyncio.Event()
         self._turn = asyncio.Lock()
         self._level_at = datetime.now(UTC)
@@ -115,11 +138,7 @@ class Recorder:
     @property
     def lag(self) -> Lag:
         """How far the record is behind the file at this moment."""
-        behind = 0
-        for path in self._files or [self.path]:
-            name = identity(path)
-            if name is not None:
-                behind += max(path.stat().st_size - self._read.get(name, 0), 0)
+        behind = self._files.behind()
         seconds = (datetime.now(UTC) - self._level_at).total_seconds() if behind else 0.0
         return Lag(behind, seconds)
 
@@ -127,6 +146,7 @@ class Recorder:
         lag = self.lag
         LAG_BYTES.labels(self.pbx).set(lag.bytes)
         LAG_SECONDS.labels(self.pbx).set(lag.seconds)
+        self._disk.look()
 
     async def _step(self) -> int | None:
         """Store one batch; None when there is nothing to store now."""
@@ -134,10 +154,11 @@ class Recorder:
             if self._builder is None:
                 self._builder = await self._resume()
             if self._prepared is None:
-                batch = await self._next_batch()
+                batch = await self._files.next_batch()
                 if batch is None:
                     self._level_at = datetime.now(UTC)
                     self._measure()
+                    await self._tell_gaps()
                     return None
                 self._prepared = (batch, await self._feed(self._builder, batch))
             return await self._write(self._builder, *self._prepared)
@@ -146,47 +167,25 @@ class Recorder:
         """Go back to what is stored: how far files were read, and the calls still open."""
         positions = await self._store.positions()
         lines = await self._store.stored_lines(await self._store.open_channels())
-        builder = LegBuilder()
+        starts = await self._store.last_lines()
+        self._unfilled = await self._store.gaps.of_channels()
+        builder, self._serials = LegBuilder(), SerialWatch()
         await asyncio.to_thread(self._take_up, builder, lines)
         builder.changed()
-        self._read = {file: offset for file, (offset, _) in positions.items()}
-        since = max((seen.timestamp() for _, seen in positions.values()), default=0.0)
-        self._files = await asyncio.to_thread(unfinished, self.path, self._read, since)
-        self._current = None
+        for line in starts:
+            self._serials.feed(self._row(line))
+        self._files = CelFiles(self.path, positions)
         self._prepared = None
         return builder
 
-    async def _next_batch(self) -> Batch | None:
-        while True:
-            path = self._files[0]
-            file = identity(path)
-            if path == self.path and self._current is not None and file != self._current:
-                # Rotated: what is left of the old file comes first.
-                since = datetime.now(UTC).timestamp() - 60
-                self._files = await asyncio.to_thread(unfinished, self.path, self._read, since)
-                self._current = None
-                continue
-            if file is not None:
-                if path == self.path:
-                    self._current = file
-                start = self._read.get(file, 0)
-                batch = await asyncio.to_thread(
-                    read_batch, path, file, path.name, start, self._layout
-                )
-                if batch.end > batch.start:
-                    return batch
-            if path == self.path:
-                return None
-            self._files.pop(0)
-
-    async def _feed(self, builder: LegBuilder, batch: Batch) -> list[CallState]:
+    async def _feed(self, builder: LegBuilder, batch: Batch) -> Work:
         """The calls that got rows, as they stand then."""
         recalled = await self._recall(builder, batch)
         # Nobody stops a thread: should this be cancelled, its builder is left to it.
         self._builder = None
-        states = await asyncio.to_thread(self._work_out, builder, recalled, batch)
+        work = await asyncio.to_thread(self._work_out, builder, recalled, batch)
         self._builder = builder
-        return states
+        return work
 
     async def _recall(self, builder: LegBuilder, batch: Batch) -> list[str]:
         """Rows of calls that this service does not hold: what is stored of them."""
@@ -200,30 +199,60 @@ class Recorder:
 
     def _take_up(self, builder: LegBuilder, lines: Sequence[str]) -> None:
         for line in lines:
-            builder.feed(self._layout.row(next(csv.reader([line]))))
+            builder.feed(self._row(line))
 
-    def _work_out(
-        self, builder: LegBuilder, recalled: Sequence[str], batch: Batch
-    ) -> list[CallState]:
+    def _row(self, line: str) -> CelRow:
+        return self._layout.row(next(csv.reader([line])))
+
+    def _work_out(self, builder: LegBuilder, recalled: Sequence[str], batch: Batch) -> Work:
         self._take_up(builder, recalled)
         for stored in batch.rows:
             builder.feed(stored.row)
-        return [
-            CallState(*call.legs(self.pbx, self._directory), is_over=call.is_over)
-            for call in builder.changed()
+            self._serials.feed(stored.row)
+        calls = builder.changed()
+        states = [
+            CallState(*call.legs(self.pbx, self._directory), is_over=call.is_over) for call in calls
         ]
+        found = [*self._files.found, *self._files.broken(batch), *self._serials.found(builder.now)]
+        found += _stops(builder, calls)
+        filled = {(gap.why, gap.key) for gap in self._serials.filled()}
+        for call in calls:
+            gaps = gaps_of_call(call.rows, call.lost, builder.now)
+            found += gaps
+            if self._unfilled:
+                channels = {row.uniqueid for row in call.rows}
+                known = {(why, one) for why in OF_CHANNELS for one in channels} & self._unfilled
+                filled |= known - {(gap.why, gap.key) for gap in gaps}
+        return Work(states, found, filled)
 
-    async def _write(
-        self, builder: LegBuilder, batch: Batch, calls: Sequence[CallState]
-    ) -> int | None:
+    async def _tell_gaps(self) -> None:
+        """Gaps that no batch is written with: what is missing may have been the last."""
+        found = [*self._files.found, *self._serials.found(micros_of(datetime.now(UTC)))]
+        if found:
+            await self._store.write_gaps(found, datetime.now(UTC))
+            self._files.found.clear()
+            self._tell(found)
+
+    def _tell(self, found: Sequence[Gap]) -> None:
+        for gap in found:
+            if (gap.why, gap.key) not in self._told:
+                self._told.add((gap.why, gap.key))
+                GAPS_FOUND.labels(self.pbx, gap.why).inc()
+                log.warning("record-gap", pbx=self.pbx, why=gap.why, key=gap.key, what=gap.detail)
+
+    async def _write(self, builder: LegBuilder, batch: Batch, work: Work) -> int | None:
+        now = datetime.now(UTC)
         try:
-            await self._store.write(batch, calls, datetime.now(UTC))
+            await self._store.write(batch, work.calls, now, work.found, work.filled)
         except MovedOn as moved:
             log.info("record-taken-over", pbx=self.pbx, reason=str(moved))
             self._builder = None
             return 0
         self._prepared = None
-        self._read[batch.file] = batch.end
+        self._files.done(batch, now)
+        self._unfilled |= {(gap.why, gap.key) for gap in work.found if gap.why in OF_CHANNELS}
+        self._unfilled -= work.filled
+        self._tell(work.found)
         self.broken += len(batch.broken)
         ROWS_STORED.labels(self.pbx).inc(len(batch.rows))
         ROWS_BROKEN.labels(self.pbx).inc(len(batch.broken))
@@ -231,4 +260,19 @@ class Recorder:
             log.warning("cel-row-broken", file=batch.name, offset=offset, reason=reason)
         for _ in builder.finished():
             pass  # let go of what is stored and over
+        self._disk.look()
         return len(batch.rows)
+
+
+def _stops(builder: LegBuilder, calls: Sequence[GatheredCall]) -> Iterator[Gap]:
+    """Stops of the PBX that cut these calls off."""
+    cut: dict[tuple[str, int], list[tuple[str, int]]] = {}
+    for call in calls:
+        if not call.lost or call.last_at + SILENT_US <= builder.now:
+            continue
+        shown = builder.restart_after(min(call.lost))
+        if shown is not None:
+            rows = [row for row in call.rows if row.uniqueid in call.lost]
+            cut.setdefault(shown, []).append((rows[-1].linkedid, rows[-1].at))
+    for (shown_by, began), touched in cut.items():
+        yield gap_of_stop(shown_by, began, touched)

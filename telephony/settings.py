@@ -34,6 +34,7 @@ from telephony.message_settings import Messages, messages_agree
 from telephony.office_hours import NoHours, Windows, parse_windows, text_of, without
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
 from telephony.platform_settings import Outbox, Platform, platforms_agree
+from telephony.record_settings import RecordWatch
 from telephony.setting_types import (
     TIME_ZONE,
     Break,
@@ -255,6 +256,7 @@ class Settings(BaseSettings):
     pause_reasons: list[PauseReason] = DEFAULT_PAUSE_REASONS
     callback: Callback = Callback()
     survey: Survey = Survey()
+    record: RecordWatch = RecordWatch()
     messages: Messages = Messages()
     trunk_context: Id = Field(
         "hotline-trunk", description="the context into which the PBX delivers the line's calls"

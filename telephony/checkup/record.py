@@ -7,7 +7,6 @@ import csv
 import os
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from sqlalchemy import select, text
 from sqlmodel import col
 
 from telephony.cel import Clock
+from telephony.cel_disk import room_in
 from telephony.cel_tail import identity
 from telephony.checkup.model import (
     NotChecked,
@@ -51,7 +51,6 @@ TEST_LIMIT_S = 2.0
 LOOK_EVERY_S = 0.05
 TAIL_BYTES = 65536
 
-FREE_WARNING, FREE_WRONG = 2 * 2**30, 200 * 2**20
 LAG_WARNING_BYTES, LAG_WARNING_S = 1_000_000, 60.0
 DATABASE_LIMIT_S = 3.0
 
@@ -245,15 +244,15 @@ def _ago(seconds: float) -> str:
 
 async def check_disk(patient: Patient) -> Verdict:
     """There is room where CEL, messages and the database grow."""
-    free = {folder: shutil.disk_usage(folder).free for folder in _folders(patient)}
-    if not free:
+    rooms = [room_in(folder, patient.settings.record) for folder in _folders(patient)]
+    if not rooms:
         return warning("no folder of this machine is in the settings", "set pbx.cel_file")
-    tightest = min(free, key=lambda folder: free[folder])
-    found = f"{free[tightest] / 2**30:.1f} GB free in {tightest}"
-    todo = "make room, and keep fewer old CEL files (logrotate)"
-    if free[tightest] < FREE_WRONG:
+    tightest = min(rooms, key=lambda room: room.free)
+    found = f"{tightest.free / 2**30:.1f} GB free in {tightest.folder}"
+    todo = "make room, and keep fewer old CEL files (logrotate); limits: record.disk_warning_mb"
+    if tightest.state == "alarm":
         return wrong(found, todo)
-    return warning(found, todo) if free[tightest] < FREE_WARNING else ok(found)
+    return warning(found, todo) if tightest.state == "warning" else ok(found)
 
 
 def _folders(patient: Patient) -> Iterable[Path]:

@@ -20,10 +20,13 @@ import typer
 
 from telephony.call_legs import build_legs
 from telephony.cel_sort import read_cel
+from telephony.commands import leg_checks
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
 from telephony.errors import HotlineError, NotFound
 
 app = typer.Typer(help="Call legs: each party's part in each call.", no_args_is_help=True)
+app.command("rebuild")(leg_checks.rebuild_legs)
+app.command("gaps")(leg_checks.list_gaps)
 
 TIME_ZONE = "Asia/Shanghai"
 MAX_PAGE = 500

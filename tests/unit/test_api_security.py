@@ -26,6 +26,7 @@ _FOR_ONESELF = ("sign-in", "sign-out", "resume")
 FORBIDDEN: dict[str, set[tuple[str, str]]] = {
     "agent": {
         ("GET", "/api/v1/legs/export"),
+        ("GET", "/api/v1/gaps"),
         ("GET", "/metrics"),
         ("GET", "/api/v1/recordings"),
         ("GET", "/api/v1/recordings/{recording}/sound"),

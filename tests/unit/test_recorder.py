@@ -19,7 +19,7 @@ from telephony import queries
 from telephony.call_legs import LegBuilder, build_legs
 from telephony.case_store import CallState, table
 from telephony.cel import our_layout, read_lines
-from telephony.cel_tail import CHUNK, read_batch
+from telephony.cel_tail import CHUNK, Source, read_batch
 from telephony.database import Database
 from telephony.errors import SettingsError
 from telephony.ledger_check import verify_ledger
@@ -392,8 +392,8 @@ def test_given_a_value_with_a_line_break_where_a_batch_ends_then_it_is_one_row(
     blank = b"\n" * (CHUNK - inside - len(filler))
     file = tmp_path / "Master.csv"
     file.write_bytes(filler + blank + split + lines[2])
-    first = read_batch(file, "file", file.name, 0, our_layout())
-    second = read_batch(file, "file", file.name, first.end, our_layout())
+    first = read_batch(file, "file", 0, our_layout(), Source())
+    second = read_batch(file, "file", first.end, our_layout(), Source())
     assert not first.broken + second.broken
     assert second.end == file.stat().st_size
     got = [one.line.encode() for one in [*first.rows, *second.rows][-2:]]

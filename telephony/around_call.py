@@ -11,6 +11,9 @@ Facts of our dialplan, besides those of hand-overs. ``leg`` is always a channel'
 | MONITOR   | case, what, who, mode, to, leg        | dialplan; what: started, stopped; leg: who's |
 | RECORDING | case, what, recording, leg, by        | dialplan; what: started, paused, resumed     |
 
+Messages, and what is wrong with their sound (MESSAGE, SOUND), are described in
+:mod:`telephony.messages`.
+
 A phone's own hold is told by AMI alone (CEL has no row for it), so it is on record only when the
 service ran; what it means for a leg is worked out in :mod:`telephony.legs.hold`.
 """
@@ -20,11 +23,17 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from telephony.cel import Fact
+from telephony.messages import is_message, length_ms
 
-AuditEvent = Literal["parked", "fetched", "monitored", "recorded"]
+AuditEvent = Literal["parked", "fetched", "monitored", "recorded", "message"]
 
-KINDS = frozenset({"PARKED", "FETCHED", "MONITOR", "RECORDING"})
+KINDS = frozenset({"PARKED", "FETCHED", "MONITOR", "RECORDING", "MESSAGE", "SOUND"})
 """Facts that go into a case's ledger without moving who answers for it."""
+
+
+def is_noted(fact: Fact) -> bool:
+    """Whether it goes into the ledger: of messages only those that somebody can listen to."""
+    return fact.kind in KINDS and (fact.kind != "MESSAGE" or is_message(fact))
 
 
 class Audit(NamedTuple):
@@ -52,6 +61,12 @@ def audit(fact: Fact) -> Audit:
             what, mode = values.get("what", ""), values.get("mode", "")
             by, to = values.get("who") or None, values.get("to") or None
             return Audit("monitored", f"monitor:{leg}:{what}", by, to, f"{mode} {what}")
+        case "MESSAGE":
+            detail = f"{length_ms(fact) / 1000:.1f} s"
+            return Audit("message", f"message:{values.get('id', leg)}", None, None, detail)
+        case "SOUND":
+            detail = f"its sound is {values.get('state', 'missing')}"
+            return Audit("message", f"sound:{values.get('id', leg)}", None, None, detail)
         case _:
             what, name = values.get("what", ""), values.get("recording", "")
             by = values.get("by") or None

@@ -33,6 +33,8 @@ What = Literal[
     "order-refused",
     "message-retry",
     "message-skip",
+    "message",
+    "message-sound",
 ]
 
 

@@ -153,6 +153,11 @@ class Callbacks:
             raise CallbackNotFound(f"no callback {callback_id!r} is known here; see its case")
         return found
 
+    def is_calling(self, number: str) -> bool:
+        """Whether a callback to this number is under way, up to its outcome."""
+        dialled = as_dialled(number, self._settings.line.country_code)
+        return any(one.number == dialled for one in self._known.values() if not one.is_over)
+
     async def outcome(self, callback_id: str) -> Callback:
         """Wait until it is known how a callback came out; the two may still be talking then."""
         found = self.get(callback_id)

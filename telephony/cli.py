@@ -17,6 +17,8 @@ COMMANDS = {
     "doctor": "doctor:doctor",
     "legs": "legs:app",
     "cases": "cases:cases",
+    "voicemail": "voicemail:app",
+    "callbacks": "voicemail:callbacks",
     "calendar": "calendar:app",
     "ledger": "ledger:app",
     "orders": "orders:app",

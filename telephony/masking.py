@@ -119,6 +119,12 @@ def mask_details(details: Mapping[str, Any]) -> Row:
     return shown
 
 
+def mask_message(message: Mapping[str, Any]) -> Row:
+    """A message or missed call."""
+    shown = _numbers(message, ("caller", "number"))
+    return shown | {"result": message["result"] and mask_text(message["result"])}
+
+
 def mask_entry(entry: Mapping[str, Any]) -> Row:
     """An entry of the ledger: what somebody wrote in it. Its hash is that of the whole entry."""
     return {**entry, "detail": entry["detail"] and mask_text(entry["detail"])}

@@ -17,6 +17,7 @@
 | parked, fetched                     | parked, fetched | as before                              |
 | a supervisor listens, has listened  | monitored    | as before                                 |
 | recording began, paused, went on    | recorded     | as before                                 |
+| a message was left; its sound is bad | message     | as before                                 |
 | a deadline is near, or has passed   | reminded, escalated | as before                          |
 | a person, outside of a call: table in :mod:`telephony.case_work` | edited, returned, ... | there |
 
@@ -35,7 +36,7 @@ from typing import Literal
 
 import orjson
 
-from telephony.around_call import KINDS, AuditEvent, audit
+from telephony.around_call import KINDS, AuditEvent, audit, is_noted
 from telephony.case_work import EVENTS, WORK, WorkEvent, responsible_after
 from telephony.cel import Fact
 from telephony.legs.model import Leg
@@ -253,7 +254,7 @@ def _entry(
         case kind if kind == WORK and values.get("event") in EVENTS and values.get("key"):
             event, key, to = values["event"], values["key"], values.get("to") or None
             detail, responsible = values.get("detail") or None, responsible_after(fact, responsible)
-        case kind if kind in KINDS:
+        case _ if is_noted(fact):
             event, key, by, to, detail = audit(fact)
             name = None
         case _:

@@ -18,11 +18,13 @@ from telephony.dispatch import Dispatches
 from telephony.errors import DatabaseUnavailable
 from telephony.hold_notes import HoldNotes
 from telephony.live_watch import LiveWatch
+from telephony.message_book import MessageBook
 from telephony.metrics import Metrics
 from telephony.nuisance import Nuisance
 from telephony.outbox import Outbox
 from telephony.outbox_delivery import Delivery
 from telephony.recorder import Recorder
+from telephony.voicemail import Voicemail
 
 if TYPE_CHECKING:
     from telephony.ami_client import Event
@@ -53,6 +55,10 @@ class Service(CallControl):
         self.calendar_book = CalendarBook(self.database, settings)
         self.calendar = CalendarKeeper(self.pbx, self.calendar_book)
         self.switch = Switch(self.pbx, settings)
+        self.messages = MessageBook(self.database, settings, self.calendar_book)
+        self.voicemail = Voicemail(
+            self.pbx, self.calls, self.callbacks, self.database, settings, self.messages
+        )
         self.live = LiveWatch(self.pbx, self.calls, self.live_agents, self.nuisance.shape_of)
         self.hold_notes = HoldNotes(self.pbx, self.calls)
         self.outbox = Outbox(self.database)
@@ -63,6 +69,8 @@ class Service(CallControl):
         waiting, dead = "Messages to platforms that wait", "Messages to platforms given up"
         self.metrics.watch("hotline_outbox_waiting", waiting, lambda: self.delivery.waiting)
         self.metrics.watch("hotline_outbox_dead", dead, lambda: self.delivery.dead)
+        text = "Messages that could not be written since the start"
+        self.metrics.watch("hotline_messages_not_taken", text, lambda: self.voicemail.not_taken)
         self.recorder: Recorder | None = None
         self._record: asyncio.Task[None] | None = None
         self._marks: asyncio.Task[None] | None = None
@@ -75,6 +83,7 @@ class Service(CallControl):
         """Start all parts; returns at once."""
         await super().start()
         self.calendar.start()
+        self.voicemail.start()
         self.delivery.start()
         if not self._recording:
             log.warning("no legs are recorded: pbx.cel_file is not set")
@@ -85,6 +94,7 @@ class Service(CallControl):
         """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
         self.live.close()
         await self.calendar.stop()
+        await self.voicemail.stop()
         await self.delivery.stop()
         await self.hold_notes.close()
         await super().stop()

@@ -61,14 +61,14 @@ async def get_agent(agent_id: AgentId, service: TheService, _who: AsAgent) -> sc
 @router.post("/agents/{agent_id}/sign-in", responses=problems(*_ACTING, AgentSignedIn))
 async def sign_in(agent_id: AgentId, service: TheService, who: AsAgent) -> schemas.Agent:
     """Sign in (签入): citizens' calls ring at this agent's phone."""
-    _may_act(who, agent_id)
+    may_act(who, agent_id)
     return _agent(await service.agents.sign_in(agent_id))
 
 
 @router.post("/agents/{agent_id}/sign-out", responses=problems(*_ACTING, AgentSignedOut))
 async def sign_out(agent_id: AgentId, service: TheService, who: AsAgent) -> schemas.Agent:
     """Sign out (签出); a call in progress goes on."""
-    _may_act(who, agent_id)
+    may_act(who, agent_id)
     return _agent(await service.agents.sign_out(agent_id))
 
 
@@ -80,7 +80,7 @@ async def pause(
     agent_id: AgentId, body: schemas.PauseRequest, service: TheService, who: AsAgent
 ) -> schemas.Agent:
     """Rest (示忙) for a reason; another reason replaces the one before."""
-    _may_act(who, agent_id)
+    may_act(who, agent_id)
     return _agent(await service.agents.pause(agent_id, body.reason))
 
 
@@ -89,7 +89,7 @@ async def pause(
 )
 async def resume(agent_id: AgentId, service: TheService, who: AsAgent) -> schemas.Agent:
     """Take calls again (示闲); ends the time after a call early."""
-    _may_act(who, agent_id)
+    may_act(who, agent_id)
     return _agent(await service.agents.resume(agent_id))
 
 
@@ -127,11 +127,11 @@ async def call_back(
     agent = body.agent or who.agent
     if agent is None:
         raise AgentNotFound("say whose phone is to ring: `agent`")
-    _may_act(who, agent)
+    may_act(who, agent)
     if body.case is not None:
         await queries.get_case(service.database, body.case)
     begun = await service.callbacks.call_back(body.number, agent, case=body.case)
-    return _callback(begun, who)
+    return callback_shown(begun, who)
 
 
 @router.get("/callbacks/{callback_id}", responses=problems(CallbackNotFound))
@@ -139,10 +139,11 @@ async def get_callback(
     callback_id: Annotated[schemas.Word, Path()], service: TheService, who: AsAgent
 ) -> schemas.Callback:
     """How a callback stands, or came out."""
-    return _callback(service.callbacks.get(callback_id), who)
+    return callback_shown(service.callbacks.get(callback_id), who)
 
 
-def _may_act(who: Identity, agent_id: str) -> None:
+def may_act(who: Identity, agent_id: str) -> None:
+    """Raise :class:`NotAllowed` unless this token may act for this agent."""
     if RANKS[who.role] < RANKS["supervisor"] and who.agent != agent_id:
         raise NotAllowed(f"this token acts for agent {who.agent or 'nobody'} only")
 
@@ -168,7 +169,8 @@ def _moment(at: float | None) -> datetime | None:
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
-def _callback(one: Callback, who: Identity) -> schemas.Callback:
+def callback_shown(one: Callback, who: Identity) -> schemas.Callback:
+    """A callback as this token sees it."""
     return schemas.Callback(
         id=one.id,
         case=one.case,

@@ -1,0 +1,264 @@
+"""What the service does about messages: looks at their sound, lights the lamp, calls back.
+
+Messages are taken by the PBX (``hotline-message``) and come on record by the recorder, with or
+without this. Here each sound is looked at once (is it there, is it whole, its digest); what is
+missing or damaged is said in the ledger of its case. The lamp on agents' phones shows messages that
+nobody has heard; the PBX lights it by itself, here it is set right and put out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import wave
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl
+
+import structlog
+from sqlalchemy import select, update
+
+from telephony import logs
+from telephony.case_store import CaseStore
+from telephony.cel import Fact
+from telephony.errors import (
+    CaseNotFound,
+    DatabaseUnavailable,
+    HotlineError,
+    InvalidValue,
+    PbxUnavailable,
+    WrongState,
+)
+from telephony.message_store import MESSAGES
+from telephony.pbx import ask_originate
+
+if TYPE_CHECKING:
+    from telephony.ami_client import Event
+    from telephony.callbacks import Callback, Callbacks
+    from telephony.database import Database
+    from telephony.live_calls import LiveCalls
+    from telephony.message_book import Hand, MessageBook
+    from telephony.pbx import Pbx
+    from telephony.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+SoundState = Literal["ok", "missing", "damaged"]
+
+EVERY_S = 2.0
+"""How often sounds that nobody has looked at are looked for when no event came."""
+GRACE = timedelta(seconds=5)
+"""A file may come into sight of another machine a little later than the news of it."""
+SLACK_S = 0.05
+"""By how much the length of a whole sound may differ from what the PBX found."""
+AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A message's sound as it was found. ``length_s``: of what can be heard."""
+
+    state: SoundState
+    sha256: str | None = None
+    length_s: float | None = None
+
+
+def examine(file: Path, length_s: float | None) -> Sound:
+    """Look at a sound; ``length_s`` is what the PBX said of it. Blocks; not for an event loop."""
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return Sound("missing")
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        with wave.open(str(file), "rb") as sound:
+            form = (sound.getnchannels(), sound.getsampwidth(), sound.getframerate())
+            said_s = sound.getnframes() / sound.getframerate()
+    except (wave.Error, EOFError):
+        return Sound("damaged", digest)
+    there_s = max(len(content) - 44, 0) / 16000
+    whole = form == (1, 2, 8000) and abs(said_s - there_s) < SLACK_S
+    if length_s is not None and abs(there_s - length_s) > SLACK_S:
+        whole = False
+    return Sound("ok" if whole else "damaged", digest, round(min(said_s, there_s), 3))
+
+
+class Voicemail:
+    """Keeps messages in order while the service runs."""
+
+    def __init__(
+        self,
+        pbx: Pbx,
+        calls: LiveCalls,
+        callbacks: Callbacks,
+        database: Database,
+        settings: Settings,
+        book: MessageBook,
+    ) -> None:
+        self.not_taken = 0
+        """Messages that the PBX could not write since this service started."""
+        self._pbx = pbx
+        self._calls = calls
+        self._callbacks = callbacks
+        self._database = database
+        self._settings = settings
+        self._book = book
+        self._cases = CaseStore(database, settings.pbx.name)
+        self._due = asyncio.Event()
+        self._lamp: int | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stop_listening = pbx.client.add_event_listener(self._on_event, {"UserEvent"})
+        pbx.client.on_up(self._on_up)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._task = asyncio.create_task(self._run(), name="messages")
+
+    async def stop(self) -> None:
+        """Stop. Messages are taken all the same."""
+        self._stop_listening()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def poke(self) -> None:
+        """Something changed: look soon."""
+        self._due.set()
+
+    # -- calling back
+
+    async def call_back(self, message: str, agent: str, hand: Hand) -> Callback:
+        """Ring this agent, then the citizen, who sees the hotline's number; the agent has it then.
+
+        Raises what :meth:`MessageBook.take` and :meth:`Callbacks.call_back` raise,
+        :class:`InvalidValue` when there is no number, and :class:`WrongState` when the citizen is
+        on the line or being called back at this moment.
+        """
+        row = await self._book.get(message)
+        number = row["number"]
+        if not number:
+            raise InvalidValue(f"the citizen of message {message} showed no number")
+        fresh = await self._book.take(message, agent)
+        try:
+            self._must_be_free(number)
+            return await self._callbacks.call_back(number, agent, case=row["case"])
+        except BaseException:
+            if fresh:
+                with suppress(HotlineError):  # the reason is the first error; it stays theirs then
+                    await self._book.give_back(message, hand)
+            raise
+
+    def _must_be_free(self, number: str) -> None:
+        key = self._key(number)
+        for call in self._calls.calls():
+            citizen = call.citizen
+            if citizen is not None and key in (
+                self._key(citizen.caller),
+                self._key(citizen.party),
+            ):
+                raise WrongState("this citizen is on the line now")
+        if self._callbacks.is_calling(number):
+            raise WrongState("this citizen is being called back now")
+
+    def _key(self, number: str) -> str:
+        return self._book.key_of(number) or ""
+
+    # -- the sound, and the lamp
+
+    def _on_event(self, event: Event) -> None:
+        kind = event.get("Kind")
+        if event.get("UserEvent") != "Hotline":
+            return
+        if kind == "HOTLINE_MESSAGE":
+            self._due.set()
+        elif kind == "HOTLINE_ALARM":
+            fact = dict(parse_qsl(event.get("Facts")))
+            self.not_taken += fact.get("what") == "message-not-taken"
+            log.error("the PBX could not write a message", case=fact.get("case"))
+
+    async def _on_up(self) -> None:
+        self._lamp = None
+        self._due.set()
+
+    async def _run(self) -> None:
+        told = ""
+        while True:
+            try:
+                async with asyncio.timeout(EVERY_S):
+                    await self._due.wait()
+            except TimeoutError:
+                pass
+            self._due.clear()
+            try:
+                while await self._look():
+                    pass
+                await self._light()
+                told = ""
+            except PbxUnavailable:
+                pass  # the lamp is set when the link is up again
+            except DatabaseUnavailable as error:
+                if error.detail != told:
+                    log.warning("messages cannot be looked at yet", reason=error.detail)
+                told = error.detail
+            except Exception as error:  # noqa: BLE001 - the next message is looked at all the same
+                logs.unexpected(log, "messages cannot be looked at", error)
+
+    async def _look(self) -> bool:
+        """Look at sounds that nobody has looked at; returns whether there may be more."""
+        folder = self._settings.messages.folder
+        if folder is None:
+            return False
+        query = (
+            select(MESSAGES)
+            .where(MESSAGES.c.sound_state == "unchecked", MESSAGES.c.pbx == self._pbx.name)
+            .order_by(MESSAGES.c.at)
+            .limit(AT_ONCE)
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        done = 0
+        for row in rows:
+            file = folder / Path(row["file"]).name
+            found = await asyncio.to_thread(examine, file, row["length_s"])
+            if found.state == "missing" and datetime.now(UTC) - row["at"] < GRACE:
+                continue
+            await self._note(dict(row), found)
+            done += 1
+        return done > 0 and len(rows) == AT_ONCE
+
+    async def _note(self, row: dict[str, Any], found: Sound) -> None:
+        values: dict[str, Any] = {"sound_state": found.state, "sha256": found.sha256}
+        if found.length_s is not None:
+            values["length_s"] = found.length_s
+        async with self._database.writing() as connection:
+            await connection.execute(
+                update(MESSAGES).where(MESSAGES.c.id == row["id"]).values(**values)
+            )
+            if found.state == "ok":
+                return
+            log.error("the sound of a message is not whole", name=row["name"], state=found.state)
+            said = {"case": row["case_id"], "id": row["name"], "state": found.state}
+            with suppress(CaseNotFound):  # a record that was cut away has no ledger any more
+                case, entries = await self._cases.locked(connection, row["case_id"])
+                fact = Fact(time.time_ns() // 1000, "SOUND", said, "")
+                await self._cases.append(connection, case, entries, fact)
+
+    async def _light(self) -> None:
+        """Show on the phones how many messages nobody has heard."""
+        new = await self._book.new(self._pbx.name)
+        if new == self._lamp or not self._pbx.up:
+            return
+        await self._pbx.ask(
+            ask_originate(
+                "Local/s@hotline-lamp-set/n",
+                "hotline-third-idle",
+                "s",
+                variables={"NEW": str(new)},
+                ring_s=10,
+            )
+        )
+        self._lamp = new

@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-import httpx
 import orjson
 import typer
 
 from telephony.asterisk_program import cache_dir
 from telephony.commands.output import clear_errors, print_table, stderr, stdout
-from telephony.demo.scenes import SCENES, SceneFailed, sign
 from telephony.demo.stage import Stage
 from telephony.errors import HotlineError, SetupError
 from telephony.settings import TIME_ZONE
@@ -45,6 +43,8 @@ def demo(
     if json_file is not None and not _can_be_written(json_file):
         raise typer.BadParameter(f"{json_file} cannot be written", param_hint="--json")
     with clear_errors(), _folder(keep) as folder, Stage(folder, _say) as stage:
+        from telephony.demo.scenes import SCENES, sign
+
         agent = stage.settings.agents[0].id
         _say(f"agent {agent} signs in by dialling {stage.settings.sign_in_code} ...")
         sign(stage, agent, stage.settings.sign_in_code)
@@ -108,6 +108,10 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 def _play(stage: Stage, name: str, scene: Any) -> dict[str, Any]:
+    import httpx
+
+    from telephony.demo.scenes import SceneFailed
+
     _say(f"scene {name} ...")
     try:
         detail, ok = scene(stage), True
@@ -121,6 +125,8 @@ def _play(stage: Stage, name: str, scene: Any) -> dict[str, Any]:
 
 def _record(stage: Stage) -> dict[str, Any]:
     """Legs, cases and ledger as the service has them."""
+    import httpx
+
     try:
         legs = stage.service.get("/legs", limit=500)["items"][::-1]
         cases = stage.service.get("/cases", limit=500)["items"][::-1]

@@ -179,6 +179,7 @@ def after_hours(stage: Stage) -> str:
     wait_until(lambda: recording[0].stat().st_size > two_seconds, "the recording does not grow", 10)
     call.hangup()
     call.wait_ended(HEAR_LIMIT_S)
+    wait_until(lambda: is_closed(recording[0]), "the message is not finished")
     share = tone_share(recording[0], CITIZEN_HZ)
     need(share > 0.5, f"the message does not hold the citizen's tone (share {share:.2f})")
     stage.set_hours("0000-2400")
@@ -204,6 +205,12 @@ def service_killed(stage: Stage) -> str:
 
     wait_until(recorded, "the legs of the call are not on record after the restart", 10)
     return "killed while 110 rang: the caller reached 110, all legs were on record after restart"
+
+
+def is_closed(sound: Path) -> bool:
+    """Asterisk writes a WAV file's length into its head when it closes it; until then that is 0."""
+    with sound.open("rb") as file:
+        return any(file.read(8)[4:])
 
 
 def tone_share(sound: Path, frequency_hz: float) -> float:

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from zoneinfo import ZoneInfo
 
-import httpx
 from pydantic import SecretStr
 
 from telephony.asterisk_program import find_asterisk
@@ -37,7 +37,11 @@ from telephony.settings import (
     as_environment,
     load_settings,
 )
-from telephony.softphone import Softphone
+
+if TYPE_CHECKING:
+    import httpx
+
+    from telephony.softphone import Softphone
 
 SERVICE_START_LIMIT_S = 20.0
 CITIZENS = ("13804210001", "13804210002", "13904215678")
@@ -96,9 +100,15 @@ class Service:
         self.settings = settings
         self._log = log
         self.process: Process | None = None
-        token = settings.tokens[0].token.get_secret_value()
         self.url = f"http://{settings.http.host}:{settings.http.port}"
-        self.http = httpx.Client(
+
+    @cached_property
+    def http(self) -> httpx.Client:
+        """A client of the service, with its first token."""
+        import httpx
+
+        token = self.settings.tokens[0].token.get_secret_value()
+        return httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=10,
@@ -155,6 +165,8 @@ class Service:
 
     def wait_until_ready(self) -> None:
         """Return when the service is ready; raises :class:`SetupError` with what it said last."""
+        import httpx
+
         deadline = time.monotonic() + SERVICE_START_LIMIT_S
         while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
@@ -199,6 +211,9 @@ class Stage:
             self.pbx.launch()
             self._exit.callback(self.service.stop)
             self.service.launch()
+            # Loaded while these two come up, not before.
+            import telephony.demo.scenes  # noqa: F401
+
             self.pbx.wait_until_up()
             self.set_hours("0000-2400")
         except BaseException:
@@ -218,6 +233,8 @@ class Stage:
 
     def phone(self, who: str) -> Softphone:
         """The registered phone of an agent, a desk or a citizen."""
+        from telephony.softphone import Softphone
+
         if who not in self._phones:
             phone = Softphone("127.0.0.1", self.pbx.sip_port, who, self._passwords[who])
             phone.start()

@@ -9,13 +9,15 @@ cannot be written, nothing is shown.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from sqlalchemy import insert, select
 
 from telephony.case_store import table
+from telephony.masking import mask_number
 from telephony.models import AuditRecord
 from telephony.query_parts import Page, Row, between, equal, page_of, where
 
@@ -26,9 +28,15 @@ AUDIT = table(AuditRecord)
 What = Literal[
     "case",
     "story",
+    "recording",
     "leg",
     "handover",
     "legs-export",
+    "topics",
+    "cases-export",
+    "ledger-export",
+    "handovers-export",
+    "export-file",
     "order-sent",
     "order-refused",
     "message-retry",
@@ -48,6 +56,14 @@ def entry_of(who: str, role: str, what: What, which: str) -> Row:
     """An entry, for whoever writes it in a transaction of their own."""
     entry = {"id": uuid4().hex, "at": datetime.now(UTC), "who": who, "role": role}
     return entry | {"what": what, "which": which}
+
+
+def in_words(filters: Mapping[str, Any]) -> str:
+    """The filters of an export; a number that was asked for is masked."""
+    return "&".join(
+        f"{name}={mask_number(str(value)) if name == 'caller' else value}"
+        for name, value in filters.items()
+    )
 
 
 async def entries(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FIGURES, TOUCHED = map(table, (FigureRecord, TouchedDay))
 Row = dict[str, Any]
 Counted = dict[str, tuple[int, float]]
+NOTHING: Row = asdict(figures_of({}))
+"""The figures of a time in which nothing happened."""
 
 
 async def by_period(

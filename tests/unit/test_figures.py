@@ -15,7 +15,7 @@ from telephony.case_store import CASES, HANDOVERS, table
 from telephony.database import Database
 from telephony.errors import InvalidValue
 from telephony.figures import periods, reading
-from telephony.figures.counting import DELETIONS, DETAILS, LEGS, MESSAGES
+from telephony.figures.counting import DELETIONS, DETAILS, LEGS, MESSAGES, Dimension
 from telephony.figures.keeper import FIGURES, FigureKeeper
 from telephony.figures.measures import figures_of
 from telephony.figures.models import TouchedDay
@@ -224,11 +224,12 @@ async def test_given_members_then_they_sum_up_to_all(database: Database) -> None
     await Written(2).store(database)
     await FigureKeeper(database).catch_up()
     everything = (await reading.in_all(database, "all", FIRST, LAST))[""]
-    for dimension, counted in (
-        ("department", ("calls", "answered", "talks")),
-        ("agent", ("calls", "answered", "talks", "messages_replied")),
-        ("matter", ("calls", "answered", "talks", "messages", "abandoned")),
-    ):
+    told: dict[Dimension, tuple[str, ...]] = {
+        "department": ("calls", "answered", "talks"),
+        "agent": ("calls", "answered", "talks", "messages_replied"),
+        "matter": ("calls", "answered", "talks", "messages", "abandoned"),
+    }
+    for dimension, counted in told.items():
         members = await reading.in_all(database, dimension, FIRST, LAST)
         assert len(members) > 2
         for name in counted:

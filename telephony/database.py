@@ -7,11 +7,13 @@ SQLite runs in WAL mode with ``synchronous=FULL``: what was committed survives a
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import orjson
 from alembic import command
 from alembic.config import Config
@@ -40,6 +42,10 @@ class Database:
         self.area_code = area_code
         self.country_code = country_code
         self.engine = _engine(self.url)
+        self._file: Path | None = None  # of SQLite
+        if self.is_sqlite and self.url.database not in (None, "", ":memory:"):
+            self._file = Path(str(self.url.database)).expanduser()
+        self._opened: tuple[int, int] | None = None  # device and inode of the file in use
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Database:
@@ -55,6 +61,7 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reads; raises :class:`DatabaseUnavailable`."""
         with clear_database_errors():
+            await self._look_at_file()
             async with self.engine.connect() as connection:
                 yield connection
 
@@ -65,10 +72,32 @@ class Database:
         On SQLite it takes the write lock at once, so that what it reads first stays true.
         """
         with clear_database_errors():
+            await self._look_at_file()
             async with self.engine.begin() as connection:
                 if self.is_sqlite:
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
+
+    async def _look_at_file(self) -> None:
+        """Notice that the SQLite file was taken away: what is written to it then is lost.
+
+        One that was put in its place is opened; raises :class:`DatabaseUnavailable` without one.
+        """
+        if self._file is None:
+            return
+        try:
+            stat = self._file.stat()
+        except FileNotFoundError:
+            if self._opened is not None:
+                raise DatabaseUnavailable(
+                    f"the database file {self._file} was taken away while it was in use; put it "
+                    "back, or start the service anew: it makes one and reads the CEL file again"
+                ) from None
+            return
+        there = stat.st_dev, stat.st_ino
+        if self._opened not in (None, there):
+            await self.engine.dispose()
+        self._opened = there
 
     async def check(self) -> None:
         """Raise :class:`DatabaseUnavailable` unless the database answers and has our tables."""
@@ -174,12 +203,21 @@ def _dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+_AWAY = (
+    *(OperationalError, InterfaceError, OSError, TimeoutError),
+    # Bulk and the quick lists talk to the drivers themselves.
+    *(sqlite3.OperationalError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError),
+    *(asyncpg.UndefinedTableError, asyncpg.OperatorInterventionError),
+    asyncpg.InsufficientResourcesError,
+)
+
+
 @contextmanager
 def clear_database_errors() -> Iterator[None]:
     """Turn the ways in which a database is away into one error that says what to do."""
     try:
         yield
-    except (OperationalError, InterfaceError, OSError, TimeoutError) as error:
+    except _AWAY as error:
         raise DatabaseUnavailable(_reason(error)) from error
     except DBAPIError as error:
         if _is_away(error):

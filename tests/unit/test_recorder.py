@@ -5,27 +5,30 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import sqlite3
 import sys
 import threading
 from collections import Counter
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from telephony import queries
 from telephony.call_legs import LegBuilder, build_legs
-from telephony.case_store import CallState, table
+from telephony.case_store import table
 from telephony.cel import our_layout, read_lines
 from telephony.cel_tail import CHUNK, Source, read_batch
 from telephony.database import Database
-from telephony.errors import SettingsError
+from telephony.errors import DatabaseUnavailable, SettingsError
 from telephony.ledger_check import verify_ledger
 from telephony.legs.model import Directory
 from telephony.models import BrokenRow, CelRecord
-from telephony.recorder import Recorder
+from telephony.recorder import Recorder, Work
+from telephony.service import Service
 from telephony.settings import Settings
 from tests.unit.cel_samples import NAMES, REPLAY
 
@@ -337,7 +340,7 @@ async def test_given_much_to_catch_up_with_then_others_get_their_turns(
     batches: list[int] = []  # turns before each batch is worked out
     work_out = Recorder._work_out
 
-    def noted(*given: Any) -> list[CallState]:
+    def noted(*given: Any) -> Work:
         assert threading.get_ident() != loop_thread
         batches.append(turns)
         return work_out(*given)
@@ -359,7 +362,7 @@ async def test_given_a_stop_in_the_midst_of_a_batch_then_it_goes_on_from_what_is
     builders: list[object] = []
     work_out = Recorder._work_out
 
-    def held_up(recorder: Recorder, builder: LegBuilder, *given: Any) -> list[CallState]:
+    def held_up(recorder: Recorder, builder: LegBuilder, *given: Any) -> Work:
         builders.append(builder)
         if len(builders) == 1:
             begun.set()
@@ -412,3 +415,70 @@ def test_given_no_cel_file_in_the_settings_then_the_setting_is_named(tmp_path: P
     settings = Settings.model_validate({"database_url": "sqlite://"})
     with pytest.raises(SettingsError, match="cel_file"):
         Recorder(settings, Database("sqlite://"))
+
+
+async def test_given_the_disk_of_the_database_full_then_rows_wait_and_land_when_there_is_room(
+    tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    (tmp_path / "Master.csv").write_bytes(DAY)
+    database = Database(f"sqlite:///{tmp_path}/record.sqlite")
+    await database.migrate()
+    pages = 0
+
+    def limit(connection: Any, _record: Any) -> None:
+        # SQLite says of such a file what it says of a full disk: SQLITE_FULL.
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    async with database.reading() as connection:
+        pages = int((await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()) + 3
+    event.listen(database.engine.sync_engine, "connect", limit)
+    await database.engine.dispose()
+    recorder = make(database, tmp_path)
+    with pytest.raises(DatabaseUnavailable, match="full"):
+        await recorder.catch_up()
+    running = asyncio.create_task(recorder.run())
+    await asyncio.sleep(0.3)
+    assert not running.done()
+    assert recorder.lag.bytes == len(DAY)
+    pages = 2**30
+    await database.engine.dispose()
+    for _ in range(400):
+        if recorder.lag.bytes:
+            await asyncio.sleep(0.05)
+    running.cancel()
+    same(await record(database), whole)
+    await database.close()
+
+
+async def test_given_the_database_file_taken_away_then_nothing_is_written_until_it_is_back(
+    tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    file, record_file = tmp_path / "Master.csv", tmp_path / "record.sqlite"
+    lines = DAY.splitlines(True)
+    file.write_bytes(b"".join(lines[:200]))
+    settings = Settings.model_validate(
+        {
+            "pbx": {"cel_file": file, "ami_port": 1},
+            "agents": AGENTS,
+            "database_url": f"sqlite:///{record_file}",
+        }
+    )
+    service = Service(settings)
+    await service.database.migrate()
+    recorder = make(service.database, tmp_path)
+    assert await recorder.catch_up() == 200
+    assert "database" not in await service.not_ready()
+    with closing(sqlite3.connect(record_file)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    away = record_file.rename(tmp_path / "away.sqlite")
+    assert "database" in await service.not_ready()
+    file.write_bytes(DAY)
+    with pytest.raises(DatabaseUnavailable, match="taken away"):
+        await recorder.catch_up()
+    assert "database" in await service.not_ready()
+    # Put back as a copy: another file under the same name.
+    record_file.write_bytes(away.read_bytes())
+    assert "database" not in await service.not_ready()
+    assert await recorder.catch_up() == len(lines) - 200
+    same(await record(service.database), whole)
+    await service.database.close()

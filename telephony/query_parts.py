@@ -107,12 +107,16 @@ async def page_of(
     limit: int,
     cursor: str | None,
     shape: Any,
+    *,
+    ascending: bool = False,
 ) -> Page:
-    """A page of what the query finds, by the key downwards, each row given its shape."""
+    """A page of what the query finds, by the key downwards (or upwards), each given its shape."""
     limit = max(1, min(limit, MAX_PAGE))
     if cursor is not None:
-        query = query.where(tuple_(*key) < tuple_(*_read_cursor(cursor, key)))
-    query = query.order_by(*(column.desc() for column in key)).limit(limit + 1)
+        here, there = tuple_(*key), tuple_(*_read_cursor(cursor, key))
+        query = query.where(here > there if ascending else here < there)
+    order = key if ascending else [column.desc() for column in key]
+    query = query.order_by(*order).limit(limit + 1)
     rows = await all_rows(database, query)
     following = None
     if len(rows) > limit:

@@ -7,6 +7,7 @@ from alembic import context
 import telephony.bulk.models  # noqa: F401 - its tables belong to the metadata
 import telephony.gap_models  # noqa: F401 - its tables belong to the metadata
 import telephony.message_models  # noqa: F401 - its tables belong to the metadata
+import telephony.orders_model
 import telephony.outbox_model  # noqa: F401 - its tables belong to the metadata
 import telephony.retention_models  # noqa: F401 - its tables belong to the metadata
 import telephony.deadline_model  # noqa: F401 - its tables belong to the metadata

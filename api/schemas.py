@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from telephony.callbacks import State as CallbackState
+from telephony.deadlines import Kind as DeadlineKind
 from telephony.live_model import Role, State
 from telephony.settings import TIME_ZONE
 
@@ -143,6 +144,17 @@ class TransferRequest(Schema):
     reason: Reason = Field("", description="shown to the desk and kept with the hand-over")
 
 
+class PressRequest(Schema):
+    """Press a key on a call."""
+
+    desk: Word | None = Field(
+        None, examples=["110"], description="null: whom the matter of the call's case proposes"
+    )
+    reason: Reason = Field(
+        "", description="shown to the desk and kept with the hand-over; default: the matter"
+    )
+
+
 class Handover(Schema):
     """A hand-over that has begun."""
 
@@ -228,6 +240,8 @@ class Case(Schema):
         description="closed by the first contact, no other side took it, never reopened; null: open"
     )
     entries: int = Field(description="how many entries its ledger has")
+    due_at: datetime | None = Field(description="the earliest of its deadlines that run")
+    late: bool = Field(description="whether that has passed")
     kind: str | None = Field(examples=["咨询", "建议", "求助", "表扬", "投诉"])
     matter: str | None
 
@@ -296,10 +310,27 @@ class LedgerEntry(Schema):
     hash: str
 
 
+class CaseDeadline(Schema):
+    """By when somebody must act on a case, in working time, and what was done about it."""
+
+    key: str = Field(description="what it is about", examples=["feedback:1"])
+    kind: DeadlineKind
+    holder: str = Field(description="who must act; the line while nobody has it")
+    department: str | None
+    since_at: datetime
+    due_at: datetime
+    ended_at: datetime | None
+    late: bool = Field(description="past due now, or when it ended")
+    reminded_at: datetime | None
+    escalated_at: datetime | None = Field(description="when the supervisors were told")
+    head_told_at: datetime | None = Field(description="when the department's head was told")
+
+
 class WholeCase(Case):
     """A case with everything on record about it."""
 
     attached: list[str] = Field(description="own cases of the calls that were attached to it")
+    deadlines: list[CaseDeadline]
     details: CaseDetails
     legs: list[Leg]
     handovers: list[RecordedHandover]
@@ -330,8 +361,8 @@ class LegPageQuery(LegQuery):
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
-class CasePageQuery(Schema):
-    """Which cases, and which part of the list."""
+class CaseQuery(Schema):
+    """Which cases."""
 
     caller: Word | None = Field(None, description="the citizen's number, in any form")
     owner: Word | None = Field(None, description="who answers for it now")
@@ -340,14 +371,23 @@ class CasePageQuery(Schema):
     their_case: Word | None = Field(None, description="its number with that side")
     kind: Word | None = Field(None, description="咨询, 建议, 求助, 表扬 or 投诉")
     matter: Word | None = None
+    late: bool | None = Field(None, description="whether a deadline of it has passed")
+    sort: Literal["opened", "due"] = Field(
+        "opened", description="opened: newest first; due: those with a deadline, earliest first"
+    )
     since: Moment | None = Field(None, alias="from", description="opened at or after")
     until: Moment | None = Field(None, alias="to", description="opened before")
+
+
+class CasePageQuery(CaseQuery):
+    """Which cases, and which part of the list."""
+
     cursor: Word | None = Field(None, description="`next` of the part before")
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
-class HandoverPageQuery(Schema):
-    """Which hand-overs, and which part of the list."""
+class HandoverQuery(Schema):
+    """Which hand-overs."""
 
     case: Word | None = None
     desk: Word | None = None
@@ -355,6 +395,11 @@ class HandoverPageQuery(Schema):
     state: Word | None = Field(None, description="offered, accepted, or the outcome")
     since: Moment | None = Field(None, alias="from", description="offered at or after")
     until: Moment | None = Field(None, alias="to", description="offered before")
+
+
+class HandoverPageQuery(HandoverQuery):
+    """Which hand-overs, and which part of the list."""
+
     cursor: Word | None = Field(None, description="`next` of the part before")
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "callbacks": "voicemail:callbacks",
     "calendar": "calendar:app",
     "ledger": "ledger:app",
+    "handovers": "exports:handovers_app",
     "orders": "orders:app",
     "outbox": "outbox:app",
     "dialplan": "dialplan:app",

@@ -24,7 +24,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from telephony.errors import DatabaseUnavailable, SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from telephony.responsibility import Entry
     from telephony.settings import Settings
+
+    LedgerFollower = Callable[[AsyncConnection, str, Sequence[Entry]], Awaitable[None]]
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 BUSY_TIMEOUT_S = 10
@@ -42,6 +47,8 @@ class Database:
         self.area_code = area_code
         self.country_code = country_code
         self.engine = _engine(self.url)
+        # Told of new entries of a case's ledger, inside the transaction that writes them.
+        self.ledger_followers: list[LedgerFollower] = []
         self._file: Path | None = None  # of SQLite
         if self.is_sqlite and self.url.database not in (None, "", ":memory:"):
             self._file = Path(str(self.url.database)).expanduser()

@@ -6,12 +6,12 @@ Rows come back as plain dictionaries, ready for JSON: what is unknown is None, t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 
 from telephony.case_book import DETAILS, FIELDS
 from telephony.case_store import CASES
@@ -28,7 +28,6 @@ from telephony.query_parts import (
     caller_conditions,
     col,
     columns_of,
-    csv_of,
     equal,
     page_of,
     storable,
@@ -60,6 +59,7 @@ class CaseFilter:
     """Which cases; what is None does not matter. ``owner``: who answers for it now.
 
     ``their_case``: the number it had with the side that handed it over (``handed_over_by``).
+    ``late``: whether a deadline of it has passed.
     """
 
     caller: str | None = None
@@ -69,6 +69,18 @@ class CaseFilter:
     their_case: str | None = None
     kind: str | None = None
     matter: str | None = None
+    late: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFilter:
+    """Which entries of the ledger; what is None does not matter. ``by``: who did it."""
+
+    case: str | None = None
+    event: str | None = None
+    by: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -89,8 +101,7 @@ async def list_legs(
     database: Database, filters: LegFilter, *, limit: int = 50, cursor: str | None = None
 ) -> Page:
     """Legs, newest first. Raises :class:`InvalidCursor`, :class:`DatabaseUnavailable`."""
-    query = where(select(*_LEGS), _leg_conditions(database, filters))
-    return await page_of(database, query, _LEG_KEY, limit, cursor, _leg)
+    return await page_of(database, legs_query(database, filters), LEG_KEY, limit, cursor, _leg)
 
 
 async def get_leg(database: Database, uniqueid: str, *, pbx: str | None = None) -> Row:
@@ -107,26 +118,27 @@ async def get_leg(database: Database, uniqueid: str, *, pbx: str | None = None) 
     return _leg(rows[0])
 
 
-def export_legs_csv(
-    database: Database, filters: LegFilter, mask: Callable[[Row], Row] | None = None
-) -> AsyncIterator[bytes]:
-    """Legs as CSV in chunks (header row first, UTF-8, JSON in the columns that hold lists).
-
-    Oldest first, read by a server-side cursor: memory stays the same whatever the length.
-    A caller may send any text as a name or number, so a text that a spreadsheet could run as a
-    formula comes with an apostrophe before it: one that starts with ``= + - @``, their full-width
-    forms, a tab or a line break. A ``+`` and nothing but digits, such as ``+8613804210001``, is no
-    formula and stays as it is. ``mask`` hides what the reader may not see.
-    """
-    query = where(select(*_LEGS), _leg_conditions(database, filters))
-    ordered = query.order_by(*(column.asc() for column in _LEG_KEY))
-    return csv_of(database, ordered, _LEG_COLUMNS, mask)
-
-
 async def list_cases(
-    database: Database, filters: CaseFilter, *, limit: int = 50, cursor: str | None = None
+    database: Database,
+    filters: CaseFilter,
+    *,
+    limit: int = 50,
+    cursor: str | None = None,
+    by_due: bool = False,
 ) -> Page:
-    """Cases, newest first. Raises :class:`InvalidCursor`, :class:`DatabaseUnavailable`."""
+    """Cases, newest first; ``by_due``: those with a deadline, the earliest first.
+
+    Raises :class:`InvalidCursor`, :class:`DatabaseUnavailable`.
+    """
+    query = cases_query(database, filters)
+    if not by_due:
+        return await page_of(database, query, CASE_KEY, limit, cursor, _case)
+    query = query.where(CASES.c.due_at.is_not(None))
+    return await page_of(database, query, _DUE_KEY, limit, cursor, _case, ascending=True)
+
+
+def cases_query(database: Database, filters: CaseFilter) -> Select[Any]:
+    """The cases that fit, in no order."""
     conditions = [
         *caller_conditions(database, CaseRecord, filters.caller),
         *equal(
@@ -139,8 +151,10 @@ async def list_cases(
         *equal(CaseDetails, kind=filters.kind, matter=filters.matter),
         *between(col(CaseRecord, "opened_at"), filters.since, filters.until),
     ]
-    query = where(_cases(), conditions)
-    return await page_of(database, query, _CASE_KEY, limit, cursor, dict)
+    if filters.late is not None:
+        passed = CASES.c.due_at <= datetime.now(UTC)
+        conditions.append(passed if filters.late else or_(CASES.c.due_at.is_(None), ~passed))
+    return where(_cases(), conditions)
 
 
 async def get_case(database: Database, case: str) -> Row:
@@ -161,10 +175,10 @@ async def get_case(database: Database, case: str) -> Row:
         "details": await get_details(database, case),
         "legs": [
             _leg(row)
-            for row in await all_rows(database, legs.order_by(col(LegRecord, "at"), *_LEG_KEY))
+            for row in await all_rows(database, legs.order_by(col(LegRecord, "at"), *LEG_KEY))
         ],
         "handovers": [
-            dict(row) for row in await all_rows(database, handovers.order_by(*_HANDOVER_KEY))
+            dict(row) for row in await all_rows(database, handovers.order_by(*HANDOVER_KEY))
         ],
         "ledger": await ledger(database, case),
     }
@@ -175,7 +189,7 @@ async def get_case_row(database: Database, case: str) -> Row:
     rows = await all_rows(database, _cases().where(col(CaseRecord, "case_id") == storable(case)))
     if not rows:
         raise CaseNotFound(f"no case {case!r} is on record")
-    return dict(rows[0])
+    return _case(rows[0])
 
 
 async def get_details(database: Database, case: str) -> Row:
@@ -214,6 +228,12 @@ async def list_handovers(
     database: Database, filters: HandoverFilter, *, limit: int = 50, cursor: str | None = None
 ) -> Page:
     """Hand-overs, newest first. Raises :class:`InvalidCursor`, :class:`DatabaseUnavailable`."""
+    query = handovers_query(database, filters)
+    return await page_of(database, query, HANDOVER_KEY, limit, cursor, dict)
+
+
+def handovers_query(_database: Database, filters: HandoverFilter) -> Select[Any]:
+    """The hand-overs that fit, in no order."""
     conditions = [
         *equal(
             HandoverRecord,
@@ -224,8 +244,7 @@ async def list_handovers(
         ),
         *between(col(HandoverRecord, "offered_at"), filters.since, filters.until),
     ]
-    query = where(select(*_HANDOVERS), conditions)
-    return await page_of(database, query, _HANDOVER_KEY, limit, cursor, dict)
+    return where(select(*_HANDOVERS), conditions)
 
 
 async def get_handover(database: Database, handover: str) -> Row:
@@ -244,22 +263,37 @@ async def ledger(database: Database, case: str) -> list[Row]:
     return [dict(row) for row in rows]
 
 
+def ledger_query(_database: Database, filters: LedgerFilter) -> Select[Any]:
+    """The entries of all ledgers that fit, in no order."""
+    conditions = [
+        *equal(LedgerRecord, case_id=filters.case, event=filters.event, by=filters.by),
+        *between(col(LedgerRecord, "at"), filters.since, filters.until),
+    ]
+    return where(select(*_LEDGER), conditions)
+
+
+def legs_query(database: Database, filters: LegFilter) -> Select[Any]:
+    """The legs that fit, in no order; ``_at`` is what they are sorted by."""
+    return where(select(*_LEGS), _leg_conditions(database, filters))
+
+
 _LEG_FIELDS = [
     *("pbx", "uniqueid", "channels", "channel_names", "linkedid", "case_id", "role"),
     *("party", "party_e164", "caller", "caller_e164", "agent", "department"),
     *("started_at", "answered_at", "ended_at", "ring_s", "talk_s", "hold_s"),
     *("cause", "cause_text", "hung_up_by", "state", "handover", "segments"),
 ]
-_LEG_COLUMNS = ["case" if name == "case_id" else name for name in _LEG_FIELDS]
 _LEGS = [*columns_of(LegRecord, _LEG_FIELDS), col(LegRecord, "at").label("_at")]
-_HIDDEN = ("head", "due_at", "due_pending")
+_HIDDEN = ("head", "due_pending")
 _CASES = columns_of(CaseRecord, [name for name in CaseRecord.model_fields if name not in _HIDDEN])
 _DETAILS = [DETAILS.c[name] for name in ("version", "changed_at", "changed_by", *FIELDS)]
 _HANDOVERS = columns_of(HandoverRecord, list(HandoverRecord.model_fields))
 _LEDGER = columns_of(LedgerRecord, list(LedgerRecord.model_fields))
-_LEG_KEY = tuple(col(LegRecord, name) for name in ("at", "pbx", "uniqueid"))
-_CASE_KEY = tuple(col(CaseRecord, name) for name in ("opened_at", "case_id"))
-_HANDOVER_KEY = tuple(col(HandoverRecord, name) for name in ("offered_at", "id"))
+LEG_KEY = tuple(col(LegRecord, name) for name in ("at", "pbx", "uniqueid"))
+CASE_KEY = tuple(col(CaseRecord, name) for name in ("opened_at", "case_id"))
+_DUE_KEY = tuple(col(CaseRecord, name) for name in ("due_at", "case_id"))
+LEDGER_KEY = tuple(col(LedgerRecord, name) for name in ("case_id", "number"))
+HANDOVER_KEY = tuple(col(HandoverRecord, name) for name in ("offered_at", "id"))
 
 
 def _cases() -> Any:
@@ -267,6 +301,12 @@ def _cases() -> Any:
     more = (DETAILS.c.kind, DETAILS.c.matter)
     joined = CASES.outerjoin(DETAILS, CASES.c.case_id == DETAILS.c.case_id)
     return select(*_CASES, *more).select_from(joined)
+
+
+def _case(row: Mapping[str, Any]) -> Row:
+    """A case as lists show it, with whether it is late at this moment."""
+    due = row["due_at"]
+    return {**row, "late": due is not None and due <= datetime.now(UTC)}
 
 
 def _leg(row: Mapping[str, Any]) -> Row:

@@ -1,12 +1,9 @@
-"""What all reads of the record share: conditions, pages by cursor, and CSV."""
+"""What all reads of the record share: conditions, and pages by cursor."""
 
 from __future__ import annotations
 
 import base64
-import csv
-import io
-import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -110,10 +107,10 @@ async def page_of(
     *,
     ascending: bool = False,
 ) -> Page:
-    """A page of what the query finds, by the key downwards (or upwards), each given its shape."""
+    """A page of what the query finds, by the key downwards, each row given its shape."""
     limit = max(1, min(limit, MAX_PAGE))
     if cursor is not None:
-        here, there = tuple_(*key), tuple_(*_read_cursor(cursor, key))
+        here, there = tuple_(*key), tuple_(*read_cursor(cursor, key))
         query = query.where(here > there if ascending else here < there)
     order = key if ascending else [column.desc() for column in key]
     query = query.order_by(*order).limit(limit + 1)
@@ -121,7 +118,7 @@ async def page_of(
     following = None
     if len(rows) > limit:
         last = dict(rows[limit - 1])
-        following = _write_cursor([_key_value(last, column) for column in key])
+        following = write_cursor([_key_value(last, column) for column in key])
     return Page([shape(row) for row in rows[:limit]], following)
 
 
@@ -132,7 +129,8 @@ def _key_value(row: Row, column: ColumnElement[Any]) -> Any:
     return row["_at"] if name == "at" else row[name]
 
 
-def _write_cursor(values: list[Any]) -> str:
+def write_cursor(values: Sequence[Any]) -> str:
+    """The cursor after the row with this key, whose first value is its moment."""
     moment: datetime = values[0]
     return (
         base64.urlsafe_b64encode(
@@ -143,7 +141,8 @@ def _write_cursor(values: list[Any]) -> str:
     )
 
 
-def _read_cursor(cursor: str, key: tuple[ColumnElement[Any], ...]) -> list[Any]:
+def read_cursor(cursor: str, key: Sequence[Any]) -> list[Any]:
+    """The key that a cursor of ours holds; raises :class:`InvalidCursor` for any other."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         seconds, micros, *rest = orjson.loads(raw)
@@ -153,37 +152,3 @@ def _read_cursor(cursor: str, key: tuple[ColumnElement[Any], ...]) -> list[Any]:
     if len(rest) != len(key) - 1 or not all(isinstance(part, str) for part in rest):
         raise InvalidCursor("the cursor belongs to another list; start from the first page")
     return [moment, *map(storable, rest)]
-
-
-CHUNK = 64 * 1024
-_FORMULA = re.compile(r"(?!\+[0-9]+\Z)[=+\-@\t\r\n＝＋－＠]")
-
-
-async def csv_of(
-    database: Database,
-    query: Select[Any],
-    columns: Sequence[str],
-    mask: Callable[[Row], Row] | None = None,
-) -> AsyncIterator[bytes]:
-    """What a query finds as CSV, in chunks; ``mask`` hides what the reader may not see."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(columns)
-    async with database.reading() as connection:
-        result = await connection.stream(query)
-        async for rows in result.mappings().partitions(1000):
-            seen = rows if mask is None else [mask(dict(row)) for row in rows]
-            writer.writerows([[_cell(row[name]) for name in columns] for row in seen])
-            if buffer.tell() >= CHUNK:
-                yield buffer.getvalue().encode()
-                buffer.seek(0)
-                buffer.truncate()
-    yield buffer.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, str):
-        return f"'{value}" if _FORMULA.match(value) else value
-    return orjson.dumps(value).decode() if isinstance(value, list | dict) else value

@@ -34,7 +34,7 @@ class HoldRecord(Record, table=True):
 
 
 class DeletionRecord(Record, table=True):
-    """An entry of the ledger of deletions: one batch, written in the transaction that deleted it."""
+    """An entry of the ledger of deletions: a batch, written in the transaction that deleted it."""
 
     __tablename__ = "deletions"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from telephony import logs
+from telephony.bulk.jobs import ExportJobs
 from telephony.calendar_book import CalendarBook
 from telephony.calendar_keeper import CalendarKeeper
 from telephony.calendar_push import Switch
@@ -52,6 +53,7 @@ class Service(CallControl):
         self.dispatches = Dispatches(self.database, settings)
         self.case_book = CaseBook(self.database, settings, self.dispatches)
         self.nuisance = Nuisance(self.database)
+        self.exports = ExportJobs(self.database, settings)
         self.calendar_book = CalendarBook(self.database, settings)
         self.calendar = CalendarKeeper(self.pbx, self.calendar_book)
         self.switch = Switch(self.pbx, settings)
@@ -87,6 +89,7 @@ class Service(CallControl):
         self.delivery.start()
         if not self._recording:
             log.warning("no legs are recorded: pbx.cel_file is not set")
+        self.exports.start()
         self._record = asyncio.create_task(self._keep_record(), name="record")
         self._marks = asyncio.create_task(self.nuisance.keep(), name="nuisance")
 
@@ -95,6 +98,7 @@ class Service(CallControl):
         self.live.close()
         await self.calendar.stop()
         await self.voicemail.stop()
+        await self.exports.stop()
         await self.delivery.stop()
         await self.hold_notes.close()
         await super().stop()

@@ -29,6 +29,7 @@ from pydantic_settings import SettingsError as EnvError
 
 from telephony.agent_settings import DEFAULT_PAUSE_REASONS, Callback, PauseReason, Survey
 from telephony.around_settings import Parking, Recording, Supervisor, around_agrees
+from telephony.bulk_settings import Exports, Retention
 from telephony.errors import DeskNotFound, NumberNotAllowed, SettingsError
 from telephony.message_settings import Messages, messages_agree
 from telephony.office_hours import NoHours, Windows, parse_windows, text_of, without
@@ -256,6 +257,8 @@ class Settings(BaseSettings):
     pause_reasons: list[PauseReason] = DEFAULT_PAUSE_REASONS
     callback: Callback = Callback()
     survey: Survey = Survey()
+    exports: Exports = Exports()
+    retention: Retention = Retention()
     record: RecordWatch = RecordWatch()
     messages: Messages = Messages()
     trunk_context: Id = Field(

@@ -11,11 +11,16 @@ from starlette.responses import Response, StreamingResponse
 from api import schemas, sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
+from api.export_schemas import LegExportQuery
 from api.routes import answers
+from api.routes.answers import attached_as
 from api.security import AsAgent, AsSupervisor
 from telephony import audit, queries
+from telephony.audit import in_words
+from telephony.bulk import csv as bulk_csv
+from telephony.bulk.tables import Spec
 from telephony.errors import DatabaseUnavailable, LegNotFound
-from telephony.masking import mask_leg, mask_number
+from telephony.masking import mask_leg
 
 router = APIRouter(tags=["legs"], dependencies=[Depends(each_once)])
 
@@ -45,21 +50,35 @@ async def list_legs(
     responses={**problems(DatabaseUnavailable), **_CSV},
 )
 async def export_legs(
-    query: Annotated[schemas.LegQuery, Query()], service: TheService, who: AsSupervisor
+    query: Annotated[LegExportQuery, Query()], service: TheService, who: AsSupervisor
 ) -> Response:
-    """Legs as CSV, oldest first, streamed; for supervisors and admins."""
+    """Legs as CSV, oldest first, streamed; for supervisors and admins.
+
+    Larger ones, other formats and other tables: `POST /exports`.
+    """
     whole = sight.sees_all(who)
+    asked = query.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
     if whole:
+        which = in_words(asked)
         await audit.note(
-            service.database, who=who.name, role=who.role, what="legs-export", which=_asked(query)
+            service.database, who=who.name, role=who.role, what="legs-export", which=which
         )
-    chunks = queries.export_legs_csv(service.database, _filter(query), None if whole else mask_leg)
+    spec = Spec(
+        "legs",
+        _filter(query),
+        tuple(dict.fromkeys(query.columns.split(","))) if query.columns else (),
+        query.headings,
+        bom=query.bom,
+        whole=whole,
+    )
+    chunks = bulk_csv.chunks(service.database, spec)
     # A database that is away must be a 503, so the answer begins only once there is something.
     first = await anext(chunks)
+    name = "通话.csv" if query.headings == "zh" else "legs.csv"
     return StreamingResponse(
         _all(first, chunks),
         media_type="text/csv",
-        headers={"Content-Disposition": 'attachment; filename="legs.csv"'},
+        headers={"Content-Disposition": attached_as(name)},
     )
 
 
@@ -90,14 +109,6 @@ def _filter(query: schemas.LegQuery) -> queries.LegFilter:
         since=query.since,
         until=query.until,
     )
-
-
-def _asked(query: schemas.LegQuery) -> str:
-    """The filters in words; a number that was asked for is masked."""
-    asked = query.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if "caller" in asked:
-        asked["caller"] = mask_number(asked["caller"])
-    return "&".join(f"{name}={value}" for name, value in asked.items())
 
 
 async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -99,35 +99,6 @@ def list_legs(
         stderr.print(f"more: --cursor {page.next}", soft_wrap=True, markup=False)
 
 
-@app.command("export")
-def export_legs(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file; - is stdout.")] = Path(
-        "-"
-    ),
-    caller: Caller = None,
-    agent: Agent = None,
-    department: Department = None,
-    case: Case = None,
-    since: Since = None,
-    until: Until = None,
-    role: Role = None,
-) -> None:
-    """Legs on record as CSV, oldest first."""
-    filters = _filters(caller, agent, department, case, since, until, role)
-    from telephony.commands import stored
-
-    with clear_errors():
-        if str(output) == "-":
-            asyncio.run(stored.write_legs(sys.stdout.buffer, **filters))
-            return
-        try:
-            with output.open("wb") as target:
-                asyncio.run(stored.write_legs(target, **filters))
-        except BaseException:
-            output.unlink(missing_ok=True)  # no half file is left behind
-            raise
-
-
 @app.command("build")
 def build(
     file: Annotated[str, typer.Argument(help="A CEL file as CSV with a header row; - is stdin.")],

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from typing import IO, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from telephony import audit, case_queries, queries
+from telephony.bulk import export as bulk_export
 from telephony.database import Database
 from telephony.ledger_check import LedgerReport, verify_ledger
 from telephony.settings import load_settings
+
+if TYPE_CHECKING:
+    from telephony.bulk.tables import Spec
+
+Shown = Callable[[bulk_export.Progress], AbstractAsyncContextManager[None]]
+"""Shows how far an export is while it goes on."""
 
 COMMAND = "command"
 """What stands as the role in the audit log for a look at the machine itself."""
@@ -36,11 +45,18 @@ async def page_of_legs(limit: int, cursor: str | None, **filters: Any) -> querie
         )
 
 
-async def write_legs(target: IO[bytes], **filters: Any) -> None:
-    """The legs that fit the filters, as CSV."""
+async def export(spec: Spec, target: Path | None, shown: Shown) -> None:
+    """The record in bulk, into a file or (None) to standard output; it is in the audit log."""
+    asked = audit.in_words(spec.to_dict()["filters"])
+    what: audit.What = f"{spec.what}-export"  # type: ignore[assignment]
+    progress = bulk_export.Progress()
     async with open_database() as database:
-        async for chunk in queries.export_legs_csv(database, queries.LegFilter(**filters)):
-            target.write(chunk)
+        await audit.note(database, who=user(), role=COMMAND, what=what, which=asked)
+        async with shown(progress):
+            if target is None:
+                await bulk_export.stream(database, spec, sys.stdout.buffer, progress=progress)
+            else:
+                await bulk_export.write(database, spec, target, progress=progress)
 
 
 async def page_of_cases(limit: int, cursor: str | None, **filters: Any) -> queries.Page:

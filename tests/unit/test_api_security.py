@@ -21,11 +21,19 @@ CALENDAR = {
     ("DELETE", "/api/v1/calendar/days/{day}"),
     ("POST", "/api/v1/calendar/push"),
 }
+EXPORTS = {
+    ("POST", "/api/v1/exports"),
+    ("GET", "/api/v1/exports"),
+    ("GET", "/api/v1/exports/{export}"),
+    ("GET", "/api/v1/exports/{export}/file"),
+    ("DELETE", "/api/v1/exports/{export}"),
+}
 _FOR_ONESELF = ("sign-in", "sign-out", "resume")
 # What a role may not do, though it has a token.
 FORBIDDEN: dict[str, set[tuple[str, str]]] = {
     "agent": {
         ("GET", "/api/v1/legs/export"),
+        *EXPORTS,
         ("GET", "/api/v1/gaps"),
         ("GET", "/metrics"),
         ("GET", "/api/v1/recordings"),

@@ -128,6 +128,8 @@ def hotline_can(line: str) -> bool:
             if word not in command.commands:
                 return False
             command = command.commands[word]
+        elif word in getattr(command, "beside", {}):
+            command = command.beside[word]
         elif word.startswith("-") and word != "-" and word != "--help":
             options = {name for one in command.params for name in one.opts + one.secondary_opts}
             if word not in options:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import gzip
 import json
@@ -12,19 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
+from python_calamine import CalamineWorkbook
 from typer.testing import CliRunner, Result
 
+from telephony import audit
+from telephony.bulk.tables import TABLES
 from telephony.cel import OUR_COLUMNS
-from telephony.commands import cases, ledger, legs
+from telephony.cli import app
 from telephony.database import Database
 from tests.unit.cel_samples import REPLAY
 from tests.unit.test_recorder import DAY, make
-
-app = typer.Typer()
-app.add_typer(legs.app, name="legs")
-app.add_typer(ledger.app, name="ledger")
-app.command()(cases.cases)
 
 HEADER = ",".join(OUR_COLUMNS).encode() + b"\n"
 TRANSFER = (REPLAY / "cel_transfer.csv").read_bytes()
@@ -217,6 +215,33 @@ def test_given_legs_on_record_then_they_are_listed_and_exported(
     assert run("legs", "export", "-o", str(target), "--role", "target").exit_code == 0
     assert len(target.read_text().splitlines()) > 2
     assert run("legs", "export").stdout.startswith("pbx,uniqueid,")
+
+
+def test_given_formats_then_each_table_is_exported_and_the_audit_log_says_so(
+    day: Database, tmp_path: Path
+) -> None:
+    whats = ("legs", "cases", "ledger", "handovers")
+    for what in whats:
+        target = tmp_path / f"{what}.xlsx"
+        result = run(what, "export", "-o", str(target), "--headings", "zh", "--from", "2026-11-01")
+        assert result.exit_code == 0, result.stderr
+        (sheet,) = CalamineWorkbook.from_path(str(target)).sheet_names
+        assert sheet == TABLES[what].zh
+    found = run("cases", "export", "--columns", "case,caller", "--bom", "--state", "taken")
+    assert found.stdout.startswith("\ufeffcase,caller\n")
+    assert run("legs", "export", "--format", "parquet").exit_code == 2
+    assert run("legs", "export", "--headings", "fr").exit_code == 2
+    wrong = run("legs", "export", "--columns", "pbx,nothing", "-o", str(tmp_path / "x.csv"))
+    assert (wrong.exit_code, (tmp_path / "x.csv").exists()) == (1, False)
+    assert "nothing" in wrong.stderr
+
+    async def looks() -> list[str]:
+        database = Database(day.url.render_as_string(False))
+        page = await audit.entries(database, limit=500)
+        await database.close()
+        return [one["what"] for one in reversed(page.items) if one["role"] == "command"]
+
+    assert asyncio.run(looks())[:4] == [f"{what}-export" for what in whats]
 
 
 def test_given_cases_on_record_then_they_are_listed_and_shown(day: Database) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +14,6 @@ from telephony.database import Database
 from telephony.errors import CaseNotFound, InvalidValue, LegNotFound
 from telephony.ledger_check import verify_ledger
 from telephony.queries import CaseFilter, HandoverFilter, InvalidCursor, LegFilter
-from telephony.record_store import LEGS
 from tests.unit.test_recorder import DAY, make
 
 TRANSFER = "20261124-1795497294.19"
@@ -96,54 +92,6 @@ async def test_given_a_value_that_is_no_text_then_it_is_refused(day: Database, t
         await queries.get_leg(day, text)
     with pytest.raises(InvalidValue):
         await queries.get_case(day, text)
-
-
-async def test_given_an_export_then_lists_are_json_and_all_legs_are_there(day: Database) -> None:
-    chunks = [chunk async for chunk in queries.export_legs_csv(day, LegFilter())]
-    rows = list(csv.DictReader(io.StringIO(b"".join(chunks).decode())))
-    whole = (await queries.list_legs(day, LegFilter(), limit=500)).items
-    assert [row["uniqueid"] for row in rows] == [leg["uniqueid"] for leg in reversed(whole)]
-    for row, leg in zip(rows, reversed(whole), strict=True):
-        assert json.loads(row["segments"]) == leg["segments"]
-        assert json.loads(row["channels"]) == leg["channels"]
-        assert row["hold_s"] == ""
-        assert datetime.fromisoformat(row["started_at"]) == leg["started_at"]
-
-
-@pytest.mark.parametrize(
-    ("text", "cell"),
-    [
-        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
-        ("+1+cmd|' /C calc'!A0", "'+1+cmd|' /C calc'!A0"),
-        ("-2+3", "'-2+3"),
-        ("@SUM(1)", "'@SUM(1)"),
-        ("\t=1", "'\t=1"),
-        ("\r=1", "'\r=1"),
-        ("\n=1", "'\n=1"),
-        ("＝1", "'＝1"),
-        ("+", "'+"),
-        ("+86138\n", "'+86138\n"),
-        ("+8613804210001", "+8613804210001"),
-        ("13804210001", "13804210001"),
-        ("a=b", "a=b"),
-    ],
-)
-async def test_given_text_of_a_caller_then_no_spreadsheet_takes_it_for_a_formula(
-    day: Database, text: str, cell: str
-) -> None:
-    leg = (LEGS.c.epoch == 1795497295) & (LEGS.c.uniqueid == "1795497295.21")
-    async with day.writing() as connection:
-        await connection.execute(update(LEGS).where(leg).values(party=text, talk_s=-1.5))
-    chunks = [chunk async for chunk in queries.export_legs_csv(day, LegFilter(case=TRANSFER))]
-    rows = csv.DictReader(io.StringIO(b"".join(chunks).decode(), newline=""))
-    (row,) = [row for row in rows if row["uniqueid"] == "1795497295.21"]
-    assert row["party"] == cell
-    assert float(row["talk_s"]) == -1.5  # a number is no text
-
-
-async def test_given_an_empty_export_then_the_header_is_there(database: Database) -> None:
-    chunks = [chunk async for chunk in queries.export_legs_csv(database, LegFilter())]
-    assert b"".join(chunks).startswith(b"pbx,uniqueid,channels,")
 
 
 async def test_given_a_leg_then_it_is_found_by_its_uniqueid(day: Database) -> None:

@@ -1,0 +1,183 @@
+"""``hotline legs|cases|ledger|handovers export``: the record as CSV, XLSX or Parquet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from telephony.commands.legs import parse_time
+from telephony.commands.output import clear_errors, stderr
+
+if TYPE_CHECKING:
+    from telephony.bulk import export
+    from telephony.bulk.tables import Format, Headings, What
+
+LOOK_S = 0.2
+HEADINGS = ("names", "zh", "en")
+FORMATS = ("csv", "xlsx", "parquet")
+
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="The file, there when it is whole; - is stdout (CSV)."),
+]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help="csv, xlsx or parquet; else by the file's name.")
+]
+Columns = Annotated[
+    str | None, typer.Option(help="Names with commas between them, in this order; else all.")
+]
+HeadingsOption = Annotated[
+    str, typer.Option("--headings", help="names, zh or en; for people times are China's clock.")
+]
+Bom = Annotated[
+    bool, typer.Option("--bom", help="CSV for Excel: numbers keep their zeros, Chinese is read.")
+]
+Since = Annotated[str | None, typer.Option("--from", help="At or after: 2026-11-24[ 08:30].")]
+Until = Annotated[str | None, typer.Option("--to", help="Before.")]
+Case = Annotated[str | None, typer.Option(help="Of this case.")]
+Caller = Annotated[str | None, typer.Option(help="The citizen's number, in any form.")]
+State = Annotated[str | None, typer.Option(help="In this state.")]
+
+
+def legs(
+    output: Output = Path("-"),
+    form: FormatOption = None,
+    columns: Columns = None,
+    headings: HeadingsOption = "names",
+    bom: Bom = False,
+    caller: Caller = None,
+    agent: Annotated[str | None, typer.Option(help="Legs of this agent.")] = None,
+    department: Annotated[str | None, typer.Option(help="Legs of this department.")] = None,
+    case: Case = None,
+    role: Annotated[
+        str | None, typer.Option(help="citizen, agent, target, supervisor or mailbox.")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """Legs on record, oldest first, numbers whole; it is in the audit log."""
+    filters = {"caller": caller, "agent": agent, "department": department, "case": case}
+    _export("legs", output, form, columns, headings, bom, since, until, **filters, role=role)
+
+
+def cases(
+    output: Output = Path("-"),
+    form: FormatOption = None,
+    columns: Columns = None,
+    headings: HeadingsOption = "names",
+    bom: Bom = False,
+    caller: Caller = None,
+    owner: Annotated[str | None, typer.Option(help="Who answers for it now.")] = None,
+    state: State = None,
+    kind: Annotated[str | None, typer.Option(help="咨询, 建议, 求助, 表扬 or 投诉.")] = None,
+    matter: Annotated[str | None, typer.Option(help="Of this matter.")] = None,
+    handed_over_by: Annotated[str | None, typer.Option(help="The side it came from.")] = None,
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """Cases on record, oldest first, numbers whole; it is in the audit log."""
+    filters = {"caller": caller, "owner": owner, "state": state, "kind": kind, "matter": matter}
+    more = {**filters, "handed_over_by": handed_over_by}
+    _export("cases", output, form, columns, headings, bom, since, until, **more)
+
+
+def ledger(
+    output: Output = Path("-"),
+    form: FormatOption = None,
+    columns: Columns = None,
+    headings: HeadingsOption = "names",
+    bom: Bom = False,
+    case: Case = None,
+    event: Annotated[str | None, typer.Option(help="taken, offered, accepted ...")] = None,
+    by: Annotated[str | None, typer.Option(help="Who did it.")] = None,
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """Entries of the ledger, case by case; it is in the audit log."""
+    filters = {"case": case, "event": event, "by": by}
+    _export("ledger", output, form, columns, headings, bom, since, until, **filters)
+
+
+def handovers(
+    output: Output = Path("-"),
+    form: FormatOption = None,
+    columns: Columns = None,
+    headings: HeadingsOption = "names",
+    bom: Bom = False,
+    case: Case = None,
+    desk: Annotated[str | None, typer.Option(help="To this desk.")] = None,
+    by: Annotated[str | None, typer.Option(help="The agent who handed over.")] = None,
+    state: State = None,
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """Hand-overs on record, oldest first; it is in the audit log."""
+    filters = {"case": case, "desk": desk, "by": by, "state": state}
+    _export("handovers", output, form, columns, headings, bom, since, until, **filters)
+
+
+handovers_app = typer.Typer(help="Hand-overs on record.", no_args_is_help=True)
+handovers_app.command("export")(handovers)
+
+
+@handovers_app.callback()
+def _handovers() -> None:
+    """Hand-overs on record."""
+
+
+def _export(
+    what: What,
+    output: Path,
+    form: str | None,
+    columns: str | None,
+    headings: str,
+    bom: bool,
+    since: str | None,
+    until: str | None,
+    **filters: str | None,
+) -> None:
+    to_pipe = str(output) == "-"
+    form = form or (output.suffix[1:] if output.suffix[1:] in FORMATS else "csv")
+    for name, value, known in (("--format", form, FORMATS), ("--headings", headings, HEADINGS)):
+        if value not in known:
+            raise typer.BadParameter(f"{name} is one of {', '.join(known)}")
+    if to_pipe and form != "csv":
+        raise typer.BadParameter(f"{form} needs a file: -o FILE")
+    times = {"since": parse_time(since), "until": parse_time(until)}
+    chosen = tuple(columns.split(",")) if columns else ()
+    from telephony.bulk.tables import TABLES, Spec
+    from telephony.commands import stored
+
+    told: Any = {name: value for name, value in {**filters, **times}.items() if value is not None}
+    look = (cast("Headings", headings), cast("Format", form), bom, True)
+    spec = Spec(what, TABLES[what].filters(**told), chosen, *look)
+    with clear_errors():
+        asyncio.run(stored.export(spec, None if to_pipe else output, _shown))
+
+
+@asynccontextmanager
+async def _shown(progress: export.Progress) -> AsyncIterator[None]:
+    """How far it is, on a terminal."""
+    if not stderr.is_terminal:
+        yield
+        return
+    bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*bar, console=stderr, transient=True) as shown:
+        task = shown.add_task("rows", total=None)
+
+        async def look() -> None:
+            while True:
+                shown.update(task, total=progress.rows, completed=progress.done)
+                await asyncio.sleep(LOOK_S)
+
+        looking = asyncio.create_task(look())
+        try:
+            yield
+        finally:
+            looking.cancel()

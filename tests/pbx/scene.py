@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
+from telephony.agent_settings import Callback
 from telephony.around_settings import Parking, Supervisor
+from telephony.message_settings import Messages
 from telephony.partners import Group, Outside, Partner
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import TIME_ZONE, Agent, Desk, Key, Line, Settings, Token
@@ -79,6 +81,9 @@ def pbx_settings() -> Settings:
             Partner(desk="110", trunks=["trunk-110"], numbers=[NUMBER_OF_110]),
             Partner(desk="12345", shared_trunks=["gov"], case_header="X-12345-Case"),
         ],
+        # The citizens' phones are reached by their numbers, as through a trunk.
+        callback=Callback(dial="PJSIP/{number}", ring_s=3),
+        messages=Messages(lamp=True),
         tokens=[
             Token(name="tests", role="admin", token=SecretStr(PASSWORD)),
             Token(name="8002", role="agent", token=SecretStr(TOKEN_OF_8002), agent="8002"),
@@ -150,6 +155,13 @@ def sign_in(agent: Softphone, pbx: PrivatePbx) -> None:
     call.wait_answered(5)
     wait_until(lambda: f"PJSIP/{agent.username}" in pbx.console("queue show hotline"), "signed in")
     call.wait_ended(10)
+
+
+def sign_all_out(pbx: PrivatePbx) -> None:
+    """Leave the queue without agents, whoever signed them in, and without figures."""
+    for agent in ("8001", "8002", "8003", "8004"):
+        pbx.console(f"queue remove member PJSIP/{agent} from hotline")
+    pbx.console("queue reset stats")
 
 
 class Talk:

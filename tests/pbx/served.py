@@ -14,7 +14,7 @@ from telephony.private_pbx import PrivatePbx, free_port
 from telephony.settings import Http, Settings
 from tests.empty_record import empty_record
 from tests.pbx.scene import wait_until
-from tests.pbx.warm import WarmService
+from tests.warm import WarmService
 
 
 def service_settings(pbx: PrivatePbx, folder: Path, ami_port: int | None = None) -> Settings:

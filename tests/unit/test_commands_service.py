@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import tomllib
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 from telephony.cli import app
 from telephony.settings import Settings
 from tests.unit.simulated_pbx import SimulatedPbx
+from tests.warm import forked_hotline
 
 TOKEN = "a-token-of-the-tests"
 
@@ -45,11 +47,12 @@ def environment(folder: Path, simulated: SimulatedPbx | None, **more: str) -> di
 
 
 async def hotline(folder: Path, env: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    """Run a command to its end: exit status, stdout, stderr."""
-    process = await start(folder, env, *arguments)
-    out, err = await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    """Run a command to its end, in a process that was loaded before: status, stdout, stderr."""
+    with tempfile.TemporaryDirectory() as name:
+        out, err = Path(name) / "out", Path(name) / "err"
+        process = forked_hotline(list(arguments), env, folder, out, err)
+        status = await asyncio.to_thread(process.wait, 30)
+        return status, out.read_text(), err.read_text()
 
 
 async def start(folder: Path, env: dict[str, str], *arguments: str) -> Process:

@@ -1,8 +1,8 @@
-"""The service as a process that was loaded before: most of a test's start was loading code.
+"""``hotline`` in processes that were loaded before: most of a test's start was loading code.
 
-One process for each test process loads the service's code; each service is a fork of it and runs
-``hotline up`` with settings, working folder and log of its own. What starts from nothing, and
-comes back after a kill, is tested where that is the matter (``tests/handovers``, ``hotline demo``).
+One process for each test process loads the code; each ``hotline`` is a fork of it with arguments,
+environment, working folder and output of its own. What starts from nothing, and comes back after a
+kill, is tested where that is the matter (``tests/handovers``, ``test_commands_service``).
 """
 
 from __future__ import annotations
@@ -14,19 +14,17 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from telephony.demo.stage import Process, Service
-from tests.pbx.warm_start import hotline_up
+from tests.warm_start import become_hotline
 
 _CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.pbx.warm_start"])
+_CONTEXT.set_forkserver_preload(["tests.warm_start"])
 
 
 class WarmService(Service):
     """The service, without the second or more that loading its code takes."""
 
     def _process(self, environment: dict[str, str], log: Path) -> Process:
-        process = _CONTEXT.Process(target=hotline_up, args=(environment, str(log)), daemon=True)
-        process.start()
-        return Forked(process)
+        return forked_hotline(["up"], environment, log.parent, log, log)
 
 
 class Forked:
@@ -46,5 +44,18 @@ class Forked:
         self._process.join(timeout)
         code = self._process.exitcode
         if code is None:
-            raise TimeoutError(f"the service did not end within {timeout} s")
+            raise TimeoutError(f"hotline did not end within {timeout} s")
         return code
+
+
+def forked_hotline(
+    arguments: list[str], environment: dict[str, str], folder: Path, out: Path, err: Path
+) -> Forked:
+    """Start ``hotline`` with these arguments in ``folder``; what it prints goes to the files."""
+    process = _CONTEXT.Process(
+        target=become_hotline,
+        args=(arguments, environment, str(folder), str(out), str(err)),
+        daemon=True,
+    )
+    process.start()
+    return Forked(process)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from api import errors, idempotency, keys, security
+from api import errors, idempotency, keys, quick_legs, security
 from api.routes import (
     agents,
     asides,
@@ -83,6 +83,7 @@ def create_app(service: Service) -> FastAPI:
     if settings.http.public_docs:
         open_paths |= security.DOCS_PATHS
     app.state.once = idempotency.Once()
+    app.add_middleware(quick_legs.QuickLegs, service=service, prefix=PREFIX)
     app.add_middleware(keys.Keys, service=service, once=app.state.once, prefix=PREFIX)
     # The last added is the outermost: errors of the gate itself end as problems too.
     app.add_middleware(

@@ -277,13 +277,13 @@ def legs_query(database: Database, filters: LegFilter) -> Select[Any]:
     return where(select(*_LEGS), _leg_conditions(database, filters))
 
 
-_LEG_FIELDS = [
+LEG_FIELDS = [
     *("pbx", "uniqueid", "channels", "channel_names", "linkedid", "case_id", "role"),
     *("party", "party_e164", "caller", "caller_e164", "agent", "department"),
     *("started_at", "answered_at", "ended_at", "ring_s", "talk_s", "hold_s"),
     *("cause", "cause_text", "hung_up_by", "state", "handover", "segments"),
 ]
-_LEGS = [*columns_of(LegRecord, _LEG_FIELDS), col(LegRecord, "at").label("_at")]
+_LEGS = [*columns_of(LegRecord, LEG_FIELDS), col(LegRecord, "at").label("_at")]
 _HIDDEN = ("head", "due_pending")
 _CASES = columns_of(CaseRecord, [name for name in CaseRecord.model_fields if name not in _HIDDEN])
 _DETAILS = [DETAILS.c[name] for name in ("version", "changed_at", "changed_by", *FIELDS)]

@@ -18,6 +18,7 @@ from telephony.database import Database
 from telephony.dispatch import Dispatches
 from telephony.errors import DatabaseUnavailable
 from telephony.hold_notes import HoldNotes
+from telephony.leg_pages import LegPages
 from telephony.live_watch import LiveWatch
 from telephony.message_book import MessageBook
 from telephony.metrics import Metrics
@@ -54,6 +55,7 @@ class Service(CallControl):
         self.case_book = CaseBook(self.database, settings, self.dispatches)
         self.nuisance = Nuisance(self.database)
         self.exports = ExportJobs(self.database, settings)
+        self.leg_pages = LegPages(self.database)
         self.calendar_book = CalendarBook(self.database, settings)
         self.calendar = CalendarKeeper(self.pbx, self.calendar_book)
         self.switch = Switch(self.pbx, settings)
@@ -106,6 +108,7 @@ class Service(CallControl):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.leg_pages.close()
         await self.database.close()
 
     async def not_ready(self) -> list[str]:

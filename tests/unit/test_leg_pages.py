@@ -1,0 +1,86 @@
+"""Pages of legs as finished JSON: what they hold is what the plain query finds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import insert
+
+from telephony import queries
+from telephony.case_store import CASES
+from telephony.database import Database
+from telephony.errors import DatabaseUnavailable, InvalidValue
+from telephony.leg_pages import LegPages
+from telephony.queries import InvalidCursor, LegFilter
+from tests.unit.test_recorder import DAY, make
+
+TRANSFER = "20261124-1795497294.19"
+OTHER = "20261124-1795497295.99"
+
+
+@pytest.fixture
+async def day(database: Database, tmp_path: Path) -> Database:
+    """A database with a day of recorded calls; a call of another case is attached to one."""
+    (tmp_path / "Master.csv").write_bytes(DAY)
+    await make(database, tmp_path).catch_up()
+    attached = {"case_id": OTHER, "pbx": "pbx1", "opened_at": datetime.now(UTC), "state": "merged"}
+    attached |= {"merged_into": TRANSFER, "handover_count": 0, "entries": 0, "head": ""}
+    async with database.writing() as connection:
+        await connection.execute(insert(CASES), [attached])
+    return database
+
+
+@pytest.fixture
+async def pages(day: Database) -> AsyncIterator[LegPages]:
+    pages = LegPages(day)
+    yield pages
+    await pages.close()
+
+
+def plain(page: queries.Page) -> Any:
+    return orjson.loads(orjson.dumps({"items": page.items, "next": page.next}))
+
+
+EARLY = datetime(2026, 11, 24, 5, 14, 55, tzinfo=UTC)
+
+
+async def test_given_any_filter_then_the_page_is_that_of_the_plain_query(
+    day: Database, pages: LegPages
+) -> None:
+    for filters in (
+        LegFilter(),
+        LegFilter(case=TRANSFER),
+        LegFilter(case=TRANSFER, role="target"),
+        LegFilter(caller="+8613900000001"),
+        LegFilter(caller="8613900000001", since=EARLY),
+        LegFilter(caller="nobody"),
+        LegFilter(agent="8001", until=EARLY),
+        LegFilter(department="车管窗口", case=TRANSFER),
+        LegFilter(agent="8001", department="车管窗口", role="agent", since=EARLY, until=EARLY),
+    ):
+        cursor = None
+        while True:
+            want = await queries.list_legs(day, filters, limit=7, cursor=cursor)
+            got = orjson.loads(await pages.page(filters, limit=7, cursor=cursor))
+            assert got == plain(want)
+            cursor = want.next
+            if cursor is None:
+                break
+
+
+async def test_given_what_cannot_be_then_the_error_is_that_of_the_plain_query(
+    day: Database, pages: LegPages
+) -> None:
+    with pytest.raises(InvalidCursor):
+        await pages.page(LegFilter(), cursor="x")
+    with pytest.raises(InvalidValue):
+        await pages.page(LegFilter(caller="a\x00"))
+    async with day.writing() as connection:
+        await connection.exec_driver_sql("DROP TABLE legs")
+    with pytest.raises(DatabaseUnavailable):
+        await pages.page(LegFilter())

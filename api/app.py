@@ -25,6 +25,7 @@ from api.routes import (
     messages,
     metrics,
     nuisance,
+    overdue,
     recordings,
     supervision,
 )
@@ -47,6 +48,7 @@ ROUTERS = (
     (gaps.router, PREFIX),
     (cases.router, PREFIX),
     (case_work.router, PREFIX),
+    (overdue.router, PREFIX),
     (nuisance.router, PREFIX),
     (audit.router, PREFIX),
     (handovers.router, PREFIX),

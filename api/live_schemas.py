@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, RootModel
 
 from api.schemas import Call, Schema
+from telephony.deadlines import Kind as DeadlineKind
 from telephony.live_agents import AgentState
 
 LiveState = Literal["up", "pbx-down"]
@@ -75,6 +76,19 @@ class HandoverNews(Schema):
     to: str | None = Field(None, description="returned: agent (who waited), phone or queue")
 
 
+class DeadlineNews(Schema):
+    """Somebody was reminded of a deadline, or it was told on."""
+
+    step: Literal["remind", "escalate", "escalate_head"]
+    case: str
+    key: str
+    kind: DeadlineKind
+    holder: str = Field(description="who must act")
+    department: str | None
+    due_at: datetime
+    late: bool
+
+
 class _Frame(Schema):
     """What every frame carries."""
 
@@ -115,6 +129,7 @@ class ChangesFrame(_Frame):
     queues: list[LiveQueue] = Field([])
     agents: list[LiveAgent] = Field([])
     agents_gone: list[str] = Field([], description="ids of members that are no agents of ours")
+    deadlines: list[DeadlineNews] = Field([], description="what was done about deadlines")
 
 
 class ResumedFrame(_Frame):

@@ -15,11 +15,17 @@ from telephony.calendar_push import Switch
 from telephony.call_control import CallControl
 from telephony.case_book import CaseBook
 from telephony.database import Database
+from telephony.deadline_book import DeadlineBook
+from telephony.deadline_keeper import DeadlineKeeper
+from telephony.deadline_notes import as_shape
+from telephony.deadline_sources import MatterHours, WaitingCitizens
+from telephony.deadline_teller import DeadlineTeller
 from telephony.dispatch import Dispatches
 from telephony.errors import DatabaseUnavailable
 from telephony.hold_notes import HoldNotes
 from telephony.leg_pages import LegPages
 from telephony.live_watch import LiveWatch
+from telephony.mail_queue import MailSender
 from telephony.message_book import MessageBook
 from telephony.metrics import Metrics
 from telephony.nuisance import Nuisance
@@ -29,7 +35,10 @@ from telephony.recorder import Recorder
 from telephony.voicemail import Voicemail
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from telephony.ami_client import Event
+    from telephony.deadline_notes import News
     from telephony.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -65,11 +74,27 @@ class Service(CallControl):
         )
         self.live = LiveWatch(self.pbx, self.calls, self.live_agents, self.nuisance.shape_of)
         self.hold_notes = HoldNotes(self.pbx, self.calls)
+        self.mails = MailSender(self.database, settings.mail)
+        self.deadlines = DeadlineKeeper(
+            DeadlineBook(
+                self.database,
+                settings,
+                DeadlineTeller(settings),
+                limits=MatterHours(),
+                replies=WaitingCitizens(settings.line.number),
+            ),
+            self.calendar_book,
+            settings,
+            tell=self._tell_deadlines,
+        )
         self.outbox = Outbox(self.database)
         self.delivery = Delivery(self.outbox, settings)
         self.metrics = Metrics(self.client)
         self.metrics.watch("hotline_calls", "Citizens on the line now", self.calls.calls_now)
         self.metrics.watch("hotline_channels", "Channels on the PBX now", self.calls.channels_now)
+        self.metrics.watch(
+            "hotline_overdue", "Deadlines that have passed", lambda: self.deadlines.overdue
+        )
         waiting, dead = "Messages to platforms that wait", "Messages to platforms given up"
         self.metrics.watch("hotline_outbox_waiting", waiting, lambda: self.delivery.waiting)
         self.metrics.watch("hotline_outbox_dead", dead, lambda: self.delivery.dead)
@@ -87,6 +112,8 @@ class Service(CallControl):
         """Start all parts; returns at once."""
         await super().start()
         self.calendar.start()
+        self.deadlines.start()
+        self.mails.start()
         self.voicemail.start()
         self.delivery.start()
         if not self._recording:
@@ -99,6 +126,8 @@ class Service(CallControl):
         """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
         self.live.close()
         await self.calendar.stop()
+        await self.deadlines.stop()
+        await self.mails.stop()
         await self.voicemail.stop()
         await self.exports.stop()
         await self.delivery.stop()
@@ -134,6 +163,10 @@ class Service(CallControl):
         if self.recorder is None or (self._record is not None and self._record.done()):
             return False
         return self.recorder.lag.seconds < LAG_LIMIT_S
+
+    def _tell_deadlines(self, news: Sequence[News]) -> None:
+        self.mails.poke()
+        self.live.feed.changed({"deadlines": [as_shape(one) for one in news]})
 
     def _on_news(self, _event: Event) -> None:
         if self.recorder is not None:

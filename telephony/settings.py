@@ -30,6 +30,7 @@ from pydantic_settings import SettingsError as EnvError
 from telephony.agent_settings import DEFAULT_PAUSE_REASONS, Callback, PauseReason, Survey
 from telephony.around_settings import Parking, Recording, Supervisor, around_agrees
 from telephony.bulk_settings import Exports, Retention
+from telephony.deadline_settings import Deadlines, Mail
 from telephony.errors import DeskNotFound, NumberNotAllowed, SettingsError
 from telephony.message_settings import Messages, messages_agree
 from telephony.office_hours import NoHours, Windows, parse_windows, text_of, without
@@ -268,6 +269,8 @@ class Settings(BaseSettings):
     tokens: list[Token] = []
     platforms: list[Platform] = []
     outbox: Outbox = Outbox()
+    deadlines: Deadlines = Deadlines()
+    mail: Mail = Mail()
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

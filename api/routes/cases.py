@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -13,7 +14,7 @@ from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
 from api.security import AsAgent, AsSupervisor
-from telephony import case_queries, queries
+from telephony import case_queries, deadline_queries, queries
 from telephony.errors import CaseNotFound, DatabaseUnavailable
 from telephony.masking import mask_case, mask_story
 
@@ -28,7 +29,7 @@ router = APIRouter(tags=["cases"], dependencies=[Depends(each_once)])
 async def list_cases(
     query: Annotated[schemas.CasePageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
-    """Cases, newest first."""
+    """Cases, newest first; with `sort=due` those with a deadline, the earliest first."""
     filters = queries.CaseFilter(
         caller=query.caller,
         owner=query.owner,
@@ -37,11 +38,16 @@ async def list_cases(
         their_case=query.their_case,
         kind=query.kind,
         matter=query.matter,
+        late=query.late,
         since=query.since,
         until=query.until,
     )
     found = await queries.list_cases(
-        service.database, filters, limit=query.limit, cursor=query.cursor
+        service.database,
+        filters,
+        limit=query.limit,
+        cursor=query.cursor,
+        by_due=query.sort == "due",
     )
     return answers.page(await sight.page(service.database, who, found, mask_case))
 
@@ -59,6 +65,9 @@ async def get_case(
     The `ETag` is the version of its details, for a change by PATCH.
     """
     found = await queries.get_case(service.database, case)
+    found["deadlines"] = await deadline_queries.of_case(
+        service.database, case, now=datetime.now(UTC)
+    )
     shown = await sight.one(service.database, who, found, mask_case, "case", case)
     return _tagged(answers.row(shown), found["details"]["version"])
 

@@ -9,21 +9,32 @@ import typer
 
 from telephony.commands.legs import MAX_PAGE, parse_time, shown
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
+from telephony.commands.overdue import show_overdue
 
-COLUMNS = ["case", "opened", "caller", "state", "first_contact", "owner", "entries"]
+OVERDUE = "overdue"
+COLUMNS = ["case", "opened", "caller", "state", "first_contact", "owner", "entries", "due"]
 LEDGER = ["number", "at", "event", "by", "to", "responsible", "detail"]
 STORY = ["at", "what", "event", "by", "to", "detail", "case"]
 LEGS = ["started", "role", "party", "ring_s", "talk_s", "state", "cause_text", "uniqueid"]
 
 
 def cases(
-    case: Annotated[str | None, typer.Argument(help="Show this case whole.")] = None,
+    case: Annotated[
+        str | None, typer.Argument(help="Show this case whole; 'overdue': what is late.")
+    ] = None,
     caller: Annotated[str | None, typer.Option(help="The citizen's number.")] = None,
     owner: Annotated[str | None, typer.Option(help="Who answers for it now.")] = None,
     state: Annotated[
         str | None, typer.Option(help="open, taken, handed_over, closed or merged.")
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="咨询, 建议, 求助, 表扬 or 投诉.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="咨询, 建议, 求助, 表扬 or 投诉; of what is late: the deadline's kind."),
+    ] = None,
+    holder: Annotated[str | None, typer.Option(help="Of what is late: who must act.")] = None,
+    department: Annotated[str | None, typer.Option(help="Of what is late: whose.")] = None,
+    late: Annotated[bool, typer.Option(help="Those with a deadline that has passed.")] = False,
+    by_due: Annotated[bool, typer.Option(help="By their deadlines, the earliest first.")] = False,
     story: Annotated[bool, typer.Option(help="The case in the order of time.")] = False,
     figures: Annotated[
         bool, typer.Option(help="First-contact resolution, times and hand-overs of all.")
@@ -42,6 +53,18 @@ def cases(
 
     Numbers are shown whole; a look at one case is in the audit log, under the machine's user.
     """
+    if case == OVERDUE:
+        show_overdue(
+            department=department,
+            kind=kind,
+            holder=holder or owner,
+            limit=limit,
+            cursor=cursor,
+            as_json=as_json,
+        )
+        return
+    if holder or department:
+        raise typer.BadParameter("--holder and --department are of what is late: cases overdue")
     if case is not None:
         show = _show_story if story else _show
         show(case, as_json)
@@ -58,20 +81,29 @@ def cases(
         "handed_over_by": handed_over_by,
         "their_case": their_case,
         "kind": kind,
+        "late": late or None,
         "since": parse_time(since),
         "until": parse_time(until),
     }
     from telephony.commands import stored
 
     with clear_errors():
-        page = asyncio.run(stored.page_of_cases(limit, cursor, **filters))
+        page = asyncio.run(stored.page_of_cases(limit, cursor, by_due=by_due, **filters))
     if as_json:
         print_json({"items": page.items, "next": page.next})
         return
-    rows = [{**one, "opened": shown(one["opened_at"])} for one in page.items]
+    rows = [_row(one) for one in page.items]
     print_table("Cases", COLUMNS, rows)
     if page.next:
         stderr.print(f"more: --cursor {page.next}", soft_wrap=True, markup=False)
+
+
+def _row(case: dict[str, Any]) -> dict[str, Any]:
+    """A case as the table shows it."""
+    due = shown(case["due_at"])
+    if case["late"]:
+        due = f"{due} !"
+    return {**case, "opened": shown(case["opened_at"]), "due": due}
 
 
 def _show(case: str, as_json: bool) -> None:
@@ -82,7 +114,7 @@ def _show(case: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    print_table("Case", COLUMNS, [{**found, "opened": shown(found["opened_at"])}])
+    print_table("Case", COLUMNS, [_row(found)])
     legs = [{**leg, "started": shown(leg["started_at"])} for leg in found["legs"]]
     print_table("Legs", LEGS, legs)
     entries = [{**entry, "at": shown(entry["at"])} for entry in found["ledger"]]
@@ -97,7 +129,7 @@ def _show_story(case: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    print_table("Case", COLUMNS, [{**found, "opened": shown(found["opened_at"])}])
+    print_table("Case", COLUMNS, [_row(found)])
     rows = [
         {"at": shown(event["at"]), "what": event["what"], "case": event["case"], **_told(event)}
         for event in found["events"]

@@ -7,11 +7,11 @@ import pwd
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telephony import audit, case_queries, queries
+from telephony import audit, case_queries, deadline_queries, queries
 from telephony.bulk import export as bulk_export
 from telephony.database import Database
 from telephony.ledger_check import LedgerReport, verify_ledger
@@ -59,11 +59,25 @@ async def export(spec: Spec, target: Path | None, shown: Shown) -> None:
                 await bulk_export.write(database, spec, target, progress=progress)
 
 
-async def page_of_cases(limit: int, cursor: str | None, **filters: Any) -> queries.Page:
+async def page_of_cases(
+    limit: int, cursor: str | None, *, by_due: bool = False, **filters: Any
+) -> queries.Page:
     """A page of the cases that fit the filters."""
     async with open_database() as database:
         return await queries.list_cases(
-            database, queries.CaseFilter(**filters), limit=limit, cursor=cursor
+            database, queries.CaseFilter(**filters), limit=limit, cursor=cursor, by_due=by_due
+        )
+
+
+async def page_of_overdue(limit: int, cursor: str | None, **filters: Any) -> queries.Page:
+    """A page of the deadlines that have passed and fit the filters."""
+    async with open_database() as database:
+        return await deadline_queries.overdue(
+            database,
+            deadline_queries.OverdueFilter(**filters),
+            now=datetime.now(UTC),
+            limit=limit,
+            cursor=cursor,
         )
 
 

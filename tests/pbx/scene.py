@@ -93,7 +93,7 @@ def pbx_settings() -> Settings:
 
 BRIEF = (
     *("welcome", "goodbye", "closed", "queue-full", "signed-in", "signed-out", "danger", "holiday"),
-    *("closed-now", "leave-message", "danger-failed"),
+    *("closed-now", "leave-message", "danger-failed", "message-short"),
 )
 BRIEF_S = 0.4
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from api.errors import problem_of
 from api.routes.calls import PRESSES, press
-from api.schemas import TransferRequest
+from api.schemas import PressRequest
 from telephony.errors import HotlineError
 
 if TYPE_CHECKING:
@@ -90,12 +90,12 @@ async def _read(receive: Receive) -> list[Message]:
     return messages
 
 
-def _well_formed(messages: list[Message]) -> TransferRequest | None:
+def _well_formed(messages: list[Message]) -> PressRequest | None:
     last = messages[-1]
     if last["type"] != "http.request" or last.get("more_body", False):
         return None
     try:
-        return TransferRequest.model_validate_json(
+        return PressRequest.model_validate_json(
             b"".join(message.get("body", b"") for message in messages)
         )
     except ValidationError:

@@ -14,6 +14,7 @@ from pydantic import Field, RootModel
 from api.schemas import Call, Schema
 from telephony.deadlines import Kind as DeadlineKind
 from telephony.live_agents import AgentState
+from telephony.matters import Why
 
 LiveState = Literal["up", "pbx-down"]
 Sequence = Annotated[int, Field(ge=0, description="one more than that of the frame before")]
@@ -89,6 +90,17 @@ class DeadlineNews(Schema):
     late: bool
 
 
+class ProposalNews(Schema):
+    """The matter of a case was set, or taken away; urgent: hand it to the desk at once."""
+
+    case: str
+    call: str | None = Field(description="null: no call of it goes on")
+    matter: str | None
+    desk: str | None = Field(description="null: nothing is proposed")
+    why: Why
+    urgent: bool = Field(description="it touches social stability or danger")
+
+
 class _Frame(Schema):
     """What every frame carries."""
 
@@ -129,6 +141,7 @@ class ChangesFrame(_Frame):
     queues: list[LiveQueue] = Field([])
     agents: list[LiveAgent] = Field([])
     agents_gone: list[str] = Field([], description="ids of members that are no agents of ours")
+    proposals: list[ProposalNews] = Field([], description="whom cases are to be handed to")
     deadlines: list[DeadlineNews] = Field([], description="what was done about deadlines")
 
 

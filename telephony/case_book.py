@@ -31,6 +31,7 @@ from telephony.case_work import (
 from telephony.cel import Fact
 from telephony.errors import CallNotFound, HotlineError, NotAllowed, WrongState
 from telephony.legs.model import epoch_of, moment
+from telephony.matter_book import Chosen, MatterBook
 from telephony.models import CaseDetails, LegRecord
 
 if TYPE_CHECKING:
@@ -86,10 +87,17 @@ class Sides:
 class CaseBook:
     """Writes to the cases on record, by people."""
 
-    def __init__(self, database: Database, settings: Settings, dispatches: Dispatches) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        dispatches: Dispatches,
+        matters: MatterBook | None = None,
+    ) -> None:
         self._database = database
         self._store = CaseStore(database, settings.pbx.name)
         self._dispatches = dispatches
+        self._matters = matters or MatterBook(database, settings)
         self.sides = Sides(settings)
 
     async def edit(
@@ -97,8 +105,9 @@ class CaseBook:
     ) -> None:
         """Write details of a case: values by their names (:data:`FIELDS`); None takes one away.
 
-        ``version`` is what the writer saw. What is as it was is no change and no entry. Raises
-        :class:`CaseNotFound`, :class:`NotAllowed`, :class:`WrongState`, :class:`VersionConflict`,
+        ``version`` is what the writer saw. What is as it was is no change and no entry. A matter is
+        one of the directory, by code or name, where one is loaded. Raises :class:`CaseNotFound`,
+        :class:`NotAllowed`, :class:`WrongState`, :class:`VersionConflict`, :class:`MatterUnknown`,
         :class:`DatabaseUnavailable`.
         """
         at = _now()
@@ -113,8 +122,14 @@ class CaseBook:
                     f"case {case} is at version {before['version']}, not {version}; read it again",
                     version=str(before["version"]),
                 )
+            matter = changes.get("matter")
+            chosen = await self._matters.find(connection, matter) if matter else None
+            if chosen is not None:
+                changes = {**changes, "matter": chosen.matter.name}
             changed = [name for name in FIELDS if name in changes]
             changed = [name for name in changed if changes[name] != before.get(name)]
+            if "matter" not in changed and await self._is_chosen_anew(connection, case, chosen):
+                changed.append("matter")
             if not changed:
                 return
             after = {name: before.get(name) for name in FIELDS}
@@ -122,9 +137,18 @@ class CaseBook:
             after |= {"case_id": case, "version": version + 1, "changed_at": moment(at)}
             after["changed_by"] = actor.name
             await connection.execute(upsert(self._database, DETAILS), [after])
+            if "matter" in changed:
+                await self._matters.note(connection, case, chosen, by=actor.name)
             key, detail = f"v{version + 1}", ", ".join(changed)
             values = work_fact(case, "edited", key, actor.name, detail=detail)
             await self._store.append(connection, stored, entries, Fact(at, WORK, values, ""))
+
+    async def _is_chosen_anew(
+        self, connection: AsyncConnection, case: str, chosen: Chosen | None
+    ) -> bool:
+        """Whether a case gets the matter it has, as the directory has it now: its limits may be
+        others."""
+        return chosen is not None and await self._matters.noted(connection, case) != chosen.key
 
     async def attach(self, case: str, call: str, *, actor: Actor) -> None:
         """A call belongs to this case: its own case is merged into it, for good.

@@ -217,6 +217,7 @@ def render(
         "keys": settings.keys,
         "features": "#".join(_features(settings)),
         "parking": settings.parking,
+        "matters": settings.matters,
         "supervisors": settings.supervisors,
         "monitor_code": settings.monitor_code,
         "recording": settings.recording,
@@ -262,7 +263,7 @@ def render(
 
 def _features(settings: Settings) -> list[str]:
     """What keys do during a call, by their names in features.conf."""
-    around = ["hotline-park", *(["hotline-recording"] if settings.recording.on else [])]
+    around = ["hotline-park", "hotline-proposed", *(["hotline-recording"] if settings.recording.on else [])]
     return [*(f"hotline-{key.action}-{key.desk}" for key in settings.keys), *around]
 
 

@@ -34,6 +34,7 @@ FIELDS: dict[str, Topic] = {
     "queues": "queue",
     "agents": "agents",
     "agents_gone": "agents",
+    "proposals": "calls",
     "deadlines": "calls",
 }
 """The parts of a frame, and which topic each belongs to."""

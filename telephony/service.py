@@ -25,10 +25,12 @@ from telephony.errors import DatabaseUnavailable
 from telephony.hold_notes import HoldNotes
 from telephony.leg_pages import LegPages
 from telephony.live_watch import LiveWatch
+from telephony.matter_book import MatterBook
 from telephony.mail_queue import MailSender
 from telephony.message_book import MessageBook
 from telephony.metrics import Metrics
 from telephony.nuisance import Nuisance
+from telephony.proposals import Proposals
 from telephony.outbox import Outbox
 from telephony.outbox_delivery import Delivery
 from telephony.recorder import Recorder
@@ -61,7 +63,8 @@ class Service(CallControl):
         super().__init__(settings)
         self.database = Database.from_settings(settings)
         self.dispatches = Dispatches(self.database, settings)
-        self.case_book = CaseBook(self.database, settings, self.dispatches)
+        self.matters = MatterBook(self.database, settings)
+        self.case_book = CaseBook(self.database, settings, self.dispatches, self.matters)
         self.nuisance = Nuisance(self.database)
         self.exports = ExportJobs(self.database, settings)
         self.leg_pages = LegPages(self.database)
@@ -73,6 +76,13 @@ class Service(CallControl):
             self.pbx, self.calls, self.callbacks, self.database, settings, self.messages
         )
         self.live = LiveWatch(self.pbx, self.calls, self.live_agents, self.nuisance.shape_of)
+        self.proposals = Proposals(
+            self.matters,
+            self.pbx,
+            self.calls,
+            self.case_book.sides.same,
+            tell=lambda shape: self.live.feed.changed({"proposals": [shape]}),
+        )
         self.hold_notes = HoldNotes(self.pbx, self.calls)
         self.mails = MailSender(self.database, settings.mail)
         self.deadlines = DeadlineKeeper(
@@ -103,6 +113,7 @@ class Service(CallControl):
         self.recorder: Recorder | None = None
         self._record: asyncio.Task[None] | None = None
         self._marks: asyncio.Task[None] | None = None
+        self._directory: asyncio.Task[None] | None = None
         self._recording = settings.pbx.cel_file is not None
         if self._recording:
             self.recorder = Recorder(settings, self.database)
@@ -121,6 +132,8 @@ class Service(CallControl):
         self.exports.start()
         self._record = asyncio.create_task(self._keep_record(), name="record")
         self._marks = asyncio.create_task(self.nuisance.keep(), name="nuisance")
+        self._directory = asyncio.create_task(self.matters.keep(), name="matters")
+        self.proposals.start()
 
     async def stop(self) -> None:
         """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
@@ -132,8 +145,9 @@ class Service(CallControl):
         await self.exports.stop()
         await self.delivery.stop()
         await self.hold_notes.close()
+        await self.proposals.stop()
         await super().stop()
-        tasks = [task for task in (self._record, self._marks) if task is not None]
+        tasks = [task for task in (self._record, self._marks, self._directory) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

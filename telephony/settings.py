@@ -32,6 +32,7 @@ from telephony.around_settings import Parking, Recording, Supervisor, around_agr
 from telephony.bulk_settings import Exports, Retention
 from telephony.deadline_settings import Deadlines, Mail
 from telephony.errors import DeskNotFound, NumberNotAllowed, SettingsError
+from telephony.matter_settings import MatterSettings
 from telephony.message_settings import Messages, messages_agree
 from telephony.office_hours import NoHours, Windows, parse_windows, text_of, without
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
@@ -262,6 +263,7 @@ class Settings(BaseSettings):
     retention: Retention = Retention()
     record: RecordWatch = RecordWatch()
     messages: Messages = Messages()
+    matters: MatterSettings = MatterSettings()
     trunk_context: Id = Field(
         "hotline-trunk", description="the context into which the PBX delivers the line's calls"
     )
@@ -303,7 +305,7 @@ class Settings(BaseSettings):
         partners_agree(self.partners, desks)
         platforms_agree(self.platforms, desks, [*agents, *groups])
         messages_agree(self.messages, desks)
-        codes = [key.code for key in self.keys]
+        codes = [*(key.code for key in self.keys), self.matters.key]
         around_agrees(self.parking, self.recording, self.supervisors, codes, [*desks, *agents])
         return self
 

@@ -16,6 +16,7 @@ from telephony import handover, live_model
 from telephony.dialplan import targets
 from telephony.errors import (
     CallNotFound,
+    DatabaseUnavailable,
     DeskNotFound,
     HandoverRunning,
     NumberNotAllowed,
@@ -26,6 +27,7 @@ from telephony.errors import (
 )
 from telephony.live_shapes import call_shape
 from telephony.masking import mask_call
+from telephony.proposals import NothingProposed
 
 if TYPE_CHECKING:
     from telephony.dialplan import Target
@@ -47,6 +49,8 @@ _moving = problems(
     PbxTimeout,
     PbxRefused,
     KeyReused,
+    NothingProposed,
+    DatabaseUnavailable,
 )
 
 
@@ -67,7 +71,7 @@ async def get_call(call_id: CallId, service: TheService, who: AsAgent) -> schema
 @router.post("/calls/{call_id}/transfer", status_code=202, responses=_moving)
 async def transfer(
     call_id: CallId,
-    body: schemas.TransferRequest,
+    body: schemas.PressRequest,
     service: TheService,
     who: AsAgent,
     once: TheOnce,
@@ -76,7 +80,8 @@ async def transfer(
     """One-key transfer (一键转接): the desk rings; unless it takes the call, caller and agent are
     back together at once.
 
-    The answer comes when the hand-over has begun. Its outcome is in the call and in the case.
+    Without a desk: to whom the matter of the call's case proposes, as with all these keys. The
+    answer comes when the hand-over has begun. Its outcome is in the call and in the case.
     """
     return await press("transfer", service, call_id, body, who, once, idempotency_key)
 
@@ -84,7 +89,7 @@ async def transfer(
 @router.post("/calls/{call_id}/conference", status_code=202, responses=_moving)
 async def three_way(
     call_id: CallId,
-    body: schemas.TransferRequest,
+    body: schemas.PressRequest,
     service: TheService,
     who: AsAgent,
     once: TheOnce,
@@ -97,7 +102,7 @@ async def three_way(
 @router.post("/calls/{call_id}/consult", status_code=202, responses=_moving)
 async def consult(
     call_id: CallId,
-    body: schemas.TransferRequest,
+    body: schemas.PressRequest,
     service: TheService,
     who: AsAgent,
     once: TheOnce,
@@ -128,7 +133,7 @@ async def press(
     key: str,
     service: Service,
     call_id: str,
-    body: schemas.TransferRequest,
+    body: schemas.PressRequest,
     who: Identity,
     once: Once,
     idempotency_key: str | None,
@@ -136,10 +141,14 @@ async def press(
     """Press a key on a call, as this identity may; once, however often it is sent."""
 
     async def work() -> schemas.Handover:
+        desk, reason = body.desk, body.reason
+        if desk is None:
+            desk, matter = await service.proposals.press(call_id)
+            reason = reason or matter
         pressed = PRESSES[key](service)
-        return _handover(await pressed(call_id, body.desk, agent=who.agent, reason=body.reason))
+        return _handover(await pressed(call_id, desk, agent=who.agent, reason=reason))
 
-    return await once.do(who, idempotency_key, (key, call_id, body.desk, body.reason), work)
+    return await once.do(who, idempotency_key, (key, call_id, body.desk or "", body.reason), work)
 
 
 @router.get("/desks", responses=problems(reads_input=False))

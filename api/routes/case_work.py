@@ -26,6 +26,7 @@ from telephony.errors import (
     WrongState,
 )
 from telephony.masking import mask_case, mask_details
+from telephony.matter_book import MatterUnknown
 from telephony.service import Service
 
 router = APIRouter(tags=["cases"])
@@ -50,7 +51,13 @@ def _actor(who: Identity) -> Actor:
     "/cases/{case}",
     response_model=schemas.CaseDetails,
     responses=problems(
-        CaseNotFound, NotAllowed, WrongState, VersionConflict, VersionNeeded, DatabaseUnavailable
+        CaseNotFound,
+        NotAllowed,
+        WrongState,
+        VersionConflict,
+        VersionNeeded,
+        MatterUnknown,
+        DatabaseUnavailable,
     ),
 )
 async def edit_case(
@@ -63,7 +70,8 @@ async def edit_case(
     """Write down kind, matter, summary, the citizen's details, and what the alarm desk asks.
 
     The ledger names the fields that changed and by whom, not what stood in them. A version that is
-    not the present one is refused (412), none at all as well (428).
+    not the present one is refused (412), none at all as well (428). The matter is one of the
+    directory, by code or name, where one is loaded; it decides whom the case is to be handed to.
     """
     version = body.version if if_match is None else _version(if_match)
     if version is None:
@@ -71,6 +79,8 @@ async def edit_case(
         raise VersionNeeded("send `version`, or If-Match with it, as it was read")
     changes = {name: getattr(body, name) for name in body.model_fields_set if name in FIELDS}
     await service.case_book.edit(case, changes, version=version, actor=_actor(who))
+    if "matter" in changes:
+        await service.proposals.changed(case)
     details = await queries.get_details(service.database, case)
     response = answers.row(details if sight.sees_live(who) else mask_details(details))
     response.headers["ETag"] = f'"{details["version"]}"'

@@ -114,7 +114,6 @@ async def test_nobody_talks_with_the_citizen_yet(run: Running) -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({}, "body.desk"),
         ({"desk": ""}, "body.desk"),
         ({"desk": 110}, "body.desk"),
         ({"desk": "110\r\nAction: Logoff"}, "body.desk"),

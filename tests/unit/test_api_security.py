@@ -29,6 +29,10 @@ EXPORTS = {
     ("DELETE", "/api/v1/exports/{export}"),
 }
 _FOR_ONESELF = ("sign-in", "sign-out", "resume")
+MATTERS = {
+    ("POST", "/api/v1/matters/import"),
+    ("POST", "/api/v1/matters/versions/{version}/restore"),
+}
 # What a role may not do, though it has a token.
 FORBIDDEN: dict[str, set[tuple[str, str]]] = {
     "agent": {
@@ -46,11 +50,14 @@ FORBIDDEN: dict[str, set[tuple[str, str]]] = {
         ("POST", "/api/v1/nuisance"),
         ("DELETE", "/api/v1/nuisance/{mark}"),
         ("GET", "/api/v1/audit"),
+        ("GET", "/api/v1/matters/versions"),
+        ("GET", "/api/v1/matters/export"),
+        *MATTERS,
         ("POST", "/api/v1/calendar/closed"),
         ("DELETE", "/api/v1/calendar/closed"),
         *CALENDAR,
     },
-    "supervisor": {("GET", "/api/v1/audit"), *CALENDAR},
+    "supervisor": {("GET", "/api/v1/audit"), *MATTERS, *CALENDAR},
     "admin": set(),
 }
 

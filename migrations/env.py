@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from alembic import context
 
-import telephony.bulk.models  # noqa: F401 - its tables belong to the metadata
-import telephony.gap_models  # noqa: F401 - its tables belong to the metadata
-import telephony.message_models  # noqa: F401 - its tables belong to the metadata
+import telephony.bulk.models
+import telephony.deadline_model
+import telephony.figures.models
+import telephony.gap_models
+import telephony.matter_models
+import telephony.message_models
 import telephony.orders_model
-import telephony.outbox_model  # noqa: F401 - its tables belong to the metadata
+import telephony.outbox_model
 import telephony.retention_models  # noqa: F401 - its tables belong to the metadata
-import telephony.deadline_model  # noqa: F401 - its tables belong to the metadata
-import telephony.matter_models  # noqa: F401 - its tables belong to the metadata
 from telephony.models import Record
 
 connection = context.config.attributes.get("connection")

@@ -155,17 +155,6 @@ class PressRequest(Schema):
     )
 
 
-class PressRequest(Schema):
-    """Press a key on a call."""
-
-    desk: Word | None = Field(
-        None, examples=["110"], description="null: whom the matter of the call's case proposes"
-    )
-    reason: Reason = Field(
-        "", description="shown to the desk and kept with the hand-over; default: the matter"
-    )
-
-
 class Handover(Schema):
     """A hand-over that has begun."""
 

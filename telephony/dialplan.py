@@ -263,7 +263,11 @@ def render(
 
 def _features(settings: Settings) -> list[str]:
     """What keys do during a call, by their names in features.conf."""
-    around = ["hotline-park", "hotline-proposed", *(["hotline-recording"] if settings.recording.on else [])]
+    around = [
+        "hotline-park",
+        "hotline-proposed",
+        *(["hotline-recording"] if settings.recording.on else []),
+    ]
     return [*(f"hotline-{key.action}-{key.desk}" for key in settings.keys), *around]
 
 

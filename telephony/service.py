@@ -25,14 +25,14 @@ from telephony.errors import DatabaseUnavailable
 from telephony.hold_notes import HoldNotes
 from telephony.leg_pages import LegPages
 from telephony.live_watch import LiveWatch
-from telephony.matter_book import MatterBook
 from telephony.mail_queue import MailSender
+from telephony.matter_book import MatterBook
 from telephony.message_book import MessageBook
 from telephony.metrics import Metrics
 from telephony.nuisance import Nuisance
-from telephony.proposals import Proposals
 from telephony.outbox import Outbox
 from telephony.outbox_delivery import Delivery
+from telephony.proposals import Proposals
 from telephony.recorder import Recorder
 from telephony.voicemail import Voicemail
 

@@ -108,7 +108,7 @@ class Rebuild:
         """Whether a call that began in the period is not over."""
         end = micros_of(self._until)
         return any(
-            not call.is_over and min(row.at for row in call.rows) < end
+            not call.is_over and min(row[0] for row in call.rows) < end
             for call in self._builder.calls()
         )
 

@@ -220,7 +220,7 @@ class Recorder:
             gaps = gaps_of_call(call.rows, call.lost, builder.now)
             found += gaps
             if self._unfilled:
-                channels = {row.uniqueid for row in call.rows}
+                channels = {row[3] for row in call.rows}
                 known = {(why, one) for why in OF_CHANNELS for one in channels} & self._unfilled
                 filled |= known - {(gap.why, gap.key) for gap in gaps}
         return Work(states, found, filled)
@@ -272,7 +272,7 @@ def _stops(builder: LegBuilder, calls: Sequence[GatheredCall]) -> Iterator[Gap]:
             continue
         shown = builder.restart_after(min(call.lost))
         if shown is not None:
-            rows = [row for row in call.rows if row.uniqueid in call.lost]
-            cut.setdefault(shown, []).append((rows[-1].linkedid, rows[-1].at))
+            at, linkedid = [(row[0], row[4]) for row in call.rows if row[3] in call.lost][-1]
+            cut.setdefault(shown, []).append((linkedid, at))
     for (shown_by, began), touched in cut.items():
         yield gap_of_stop(shown_by, began, touched)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from telephony.cel import CelRow, Fact, load_extra, read_fact
 
@@ -17,7 +17,7 @@ STAND_INS = frozenset(("AsyncGoto", "Surrogate", "Bridge", "Parked", "Transfered
 OUTGOING = frozenset(("AppDial", "AppDial2", "AppQueue"))
 """What Asterisk names as the application of a channel that it called."""
 LISTENING = frozenset(("ChanSpy", "ExtenSpy"))
-MAILBOXES = frozenset(("VoiceMail", "Record"))
+MAILBOXES = frozenset(("VoiceMail", "Record", "MinivmMWI"))
 TELLING = OUTGOING | LISTENING | MAILBOXES
 
 
@@ -91,14 +91,6 @@ class Channel:
         if name and name not in self.names:
             self.names.append(name)
 
-    def runs(self, app: str, exten: str) -> None:
-        """An application that tells what the channel is."""
-        if app not in self.apps:
-            self.apps += (app,)
-        if app in OUTGOING:
-            self.outgoing = True
-            self.dialled_exten = exten or self.dialled_exten
-
 
 class Attended(NamedTuple):
     """A phone joined two of its calls and let go; uniqueids of channels."""
@@ -112,7 +104,7 @@ class Attended(NamedTuple):
 class Call:
     """The rows of one call, read in the order of time: its channels, moves and facts."""
 
-    def __init__(self, rows: Iterable[CelRow]) -> None:
+    def __init__(self, rows: Iterable[tuple[Any, ...]]) -> None:
         self.channels: dict[str, Channel] = {}
         self.moves: list[Move] = []
         self.facts: list[Fact] = []
@@ -122,20 +114,40 @@ class Call:
         self._at: dict[str, str] = {}  # channel -> the bridge it is in
         self._read(rows)
 
-    def _read(self, rows: Iterable[CelRow]) -> None:
+    def _read(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """The hot loop of all leg building: what comes with every call stands here in one piece."""
         channels, within, moves = self.channels, self._at, self.moves
         for row in rows:
-            at, event, name, uniqueid, linkedid, _, exten, _, app, _, account, _, _, extra = row
+            (
+                at,
+                event,
+                name,
+                uniqueid,
+                linkedid,
+                num,
+                exten,
+                context,
+                app,
+                _,
+                account,
+                _,
+                _,
+                extra,
+            ) = row
             channel = channels.get(uniqueid)
             if channel is None:
-                channel = channels[uniqueid] = Channel(at, name, uniqueid, linkedid, row.context)
-            if name != channel.last_name:
+                channel = channels[uniqueid] = Channel(at, name, uniqueid, linkedid, context)
+            elif name != channel.last_name:
                 channel.renamed(name)
             if account:
                 channel.account = account
             if app in TELLING:
-                channel.runs(app, exten)
+                if app not in channel.apps:
+                    channel.apps += (app,)
+                if app in OUTGOING:
+                    channel.outgoing = True
+                    if exten:
+                        channel.dialled_exten = exten
             if channel.is_local and exten and exten not in channel.extens:
                 channel.extens += (exten,)
             if event == "LINKEDID_END":  # it names the linkedid that the channel has left
@@ -148,7 +160,7 @@ class Call:
                     # People in a holding bridge (parking, waiting) do not hear each other.
                     bridge = None
                     if "holding_bridge" not in extra:
-                        bridge = bridge_id(extra) or self._bridge_of_peers(row)
+                        bridge = bridge_id(extra) or self._bridge_of_peers(CelRow._make(row))
                     if within.get(uniqueid) != bridge:
                         self._move(at, uniqueid, bridge)
             elif event == "BRIDGE_EXIT":
@@ -169,16 +181,14 @@ class Call:
                     channel.answered = at
             elif event == "CHAN_START":
                 if channel.started is None:
-                    self._start(channel, row)
+                    channel.started = at
+                    channel.num = channel.num or num
+                    channel.context = context
+                    channel.first_linkedid = linkedid
+                    if linkedid != uniqueid:
+                        channel.outgoing = True
             elif event in _HANDLERS:
-                _HANDLERS[event](self, channel, row)
-
-    def _start(self, channel: Channel, row: CelRow) -> None:
-        channel.started = row.at
-        channel.num = channel.num or row.num
-        channel.context = row.context
-        channel.first_linkedid = row.linkedid
-        channel.outgoing |= row.linkedid != channel.uniqueid
+                _HANDLERS[event](self, channel, CelRow._make(row))
 
     def _hangup(self, channel: Channel, at: int, text: str) -> None:
         extra = load_extra(text)

@@ -11,8 +11,9 @@ Rows vanish silently when the PBX's disk is full or somebody tidies up its files
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from telephony.cel import CelRow
 from telephony.legs.model import epoch_of
@@ -56,45 +57,44 @@ class Gap:
     detail: str = ""
 
 
-def gaps_of_call(rows: Sequence[CelRow], lost: Collection[str], now: int) -> list[Gap]:
+def gaps_of_call(rows: Iterable[tuple[Any, ...]], lost: Collection[str], now: int) -> list[Gap]:
     """Channels of a call without the row of their start or of their end.
 
-    ``lost``: channels known to be gone without an end; ``now``: the latest time in the record.
-    Those that the PBX took with it when it stopped are no gap of this kind.
+    ``rows``: the values of its :class:`CelRow` s in the order of time. ``lost``: channels known to
+    be gone without an end; ``now``: the latest time in the record. Those that the PBX took with it
+    when it stopped are no gap of this kind.
     """
-    first: dict[str, CelRow] = {}
-    last: dict[str, CelRow] = {}
+    first: dict[str, int] = {}
+    last: dict[str, tuple[int, str]] = {}  # its time, and the linkedid then
     started: set[str] = set()
     ended: set[str] = set()
     retired: dict[str, int] = {}
     for row in rows:
-        event, uniqueid = row[1], row[3]
-        if event == "LINKEDID_END":
-            retired[row[4]] = row[0]
-            first.setdefault(uniqueid, row)
-            last.setdefault(uniqueid, row)
+        at, event, uniqueid, linkedid = row[0], row[1], row[3], row[4]
+        first.setdefault(uniqueid, at)
+        if event == "LINKEDID_END":  # it names the linkedid that the channel has left
+            retired[linkedid] = at
+            last.setdefault(uniqueid, (at, linkedid))
             continue
-        first.setdefault(uniqueid, row)
-        last[uniqueid] = row
+        last[uniqueid] = (at, linkedid)
         if event == "CHAN_START":
             started.add(uniqueid)
         elif event in ("CHAN_END", "HANGUP"):
             ended.add(uniqueid)
-    gaps = [_no_start(first[one]) for one in first if one not in started]
-    for uniqueid, row in last.items():
+    gaps = []
+    for uniqueid, (at, linkedid) in last.items():
+        if uniqueid not in started:
+            until = first[uniqueid]
+            made = epoch_of(uniqueid) * 1_000_000 or until
+            gaps.append(Gap("no-start", uniqueid, min(made, until), until, (linkedid,)))
         if uniqueid in ended:
             continue
-        over = retired.get(row.linkedid)
-        if over is None and uniqueid in lost and row.at + SILENT_US <= now:
+        over = retired.get(linkedid)
+        if over is None and uniqueid in lost and at + SILENT_US <= now:
             over = now
         if over is not None:
-            gaps.append(Gap("no-end", uniqueid, row.at, max(over, row.at), (row.linkedid,)))
+            gaps.append(Gap("no-end", uniqueid, at, max(over, at), (linkedid,)))
     return gaps
-
-
-def _no_start(row: CelRow) -> Gap:
-    made = epoch_of(row.uniqueid) * 1_000_000 or row.at
-    return Gap("no-start", row.uniqueid, min(made, row.at), row.at, (row.linkedid,))
 
 
 def gap_of_stop(shown_by: str, began: int, calls: Iterable[tuple[str, int]]) -> Gap:

@@ -109,6 +109,9 @@ class DeadlineKeeper:
                 except HotlineError as error:  # of this case alone; the others go on
                     failed.add((case, key))
                     log.warning("a deadline was not acted on", case=case, reason=error.detail)
+                except Exception as error:  # noqa: BLE001 - nor may a fault of ours stop them
+                    failed.add((case, key))
+                    logs.unexpected(log, "a deadline was not acted on", error)
                 else:
                     if news is not None:
                         done.append(news)

@@ -33,7 +33,8 @@ class DeadlineTeller:
                     connection,
                     destination=platform.id,
                     kind=kind,
-                    case_id=news.case,
+                    # Of no case: a platform that refuses it must not hold up work orders.
+                    case_id=None,
                     body=deadline_notes.as_message(news, numbers=platform.numbers),
                     key=key,
                 )

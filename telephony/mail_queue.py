@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiosmtplib
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -40,6 +40,9 @@ POLL_S = 5.0
 BATCH = 20
 FIRST_RETRY_S = 30.0
 LONGEST_RETRY_S = 3600.0
+KEEP = timedelta(days=30)
+"""How long what was sent or refused can be looked at."""
+TIDY_EVERY = timedelta(hours=1)
 
 
 async def put(
@@ -100,11 +103,21 @@ class MailSender:
             taken += await self._attempt(mail)
         return taken
 
+    async def tidy(self) -> int:
+        """Delete what was done with long ago; how many."""
+        old = MAILS.c.done_at < self._clock() - KEEP
+        async with self._database.writing() as connection:
+            return (await connection.execute(delete(MAILS).where(old))).rowcount
+
     async def _run(self) -> None:
+        tidied: datetime | None = None
         # A cancel that meets the server's answer is lost in Python 3.11's wait_for.
         while not self._stops:
             try:
                 await self.send_due()
+                if tidied is None or self._clock() - tidied >= TIDY_EVERY:
+                    await self.tidy()
+                    tidied = self._clock()
             except DatabaseUnavailable as error:
                 log.info("mails wait for the database", reason=error.detail)
             except Exception as error:  # noqa: BLE001 - it is tried again, whatever it was

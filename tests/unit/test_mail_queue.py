@@ -147,6 +147,11 @@ async def test_given_one_that_is_refused_then_the_others_are_sent(
     await queue.put("2")
     assert await queue.sender(plain).send_due() == 1
     assert [state for state, _, _ in await queue.states()] == ["refused", "sent"]
+    await queue.put("3")
+    assert await queue.sender(plain).tidy() == 0
+    queue.now += timedelta(days=31)
+    assert await queue.sender(plain).tidy() == 2
+    assert [state for state, _, _ in await queue.states()] == ["waiting"]
 
 
 async def test_given_a_sender_that_died_over_it_then_another_sends_it_after_the_lease(

@@ -70,6 +70,7 @@ def run() -> None:
         signal.signal(number, lambda *_: stopped.set())
     with clear_errors(), _folder(None) as folder, Stage(folder, _say) as stage:
         stage.service.wait_until_ready()
+        stage.service.import_sample()
         _explain(stage)
         while not stopped.wait(0.5):
             if stage.service.process is None or stage.service.process.poll() is not None:

@@ -21,6 +21,8 @@ from telephony.tones import share_at
 CITIZEN_HZ, AGENT_HZ, DESK_HZ = 500.0, 900.0, 1300.0
 ANSWER_LIMIT_S = 15.0
 HEAR_LIMIT_S = 5.0
+MATTER = "集体讨薪"
+"""Touches social stability: it goes to 110 at once."""
 
 
 class SceneFailed(Exception):
@@ -74,9 +76,11 @@ class Talk:
         self.citizen.wait_hears(AGENT_HZ, HEAR_LIMIT_S)
         self.agent.wait_hears(CITIZEN_HZ, HEAR_LIMIT_S)
 
-    def press(self, stage: Stage, what: str, desk: str) -> str:
-        """Press a key over HTTP; the id of the hand-over that began."""
-        answer = stage.service.post(f"/calls/{self.id}/{what}", {"desk": desk})
+    def press(self, stage: Stage, what: str, desk: str | None = None) -> str:
+        """Press a key over HTTP; the id of the hand-over that began. Without a desk it goes to
+        the one that the case's matter proposes."""
+        body = {} if desk is None else {"desk": desk}
+        answer = stage.service.post(f"/calls/{self.id}/{what}", body)
         need(answer.status_code == 202, f"the key was answered {answer.status_code}: {answer.text}")
         handover: str = answer.json()["id"]
         return handover
@@ -127,12 +131,30 @@ def one_key_busy(stage: Stage) -> str:
     back = talk.citizen.wait_hears(AGENT_HZ, HEAR_LIMIT_S)
     talk.together()
     need(agent.calls == [talk.agent], "the agent's phone rang for the returning call")
-    # The key works again after that.
-    talk.press(stage, "transfer", "110")
+    # The key works again after that, and needs no desk when the matter says whose it is.
+    set_matter(stage, talk, MATTER)
+    talk.press(stage, "transfer")
     accept(desk.wait_for_call(HEAR_LIMIT_S), talk.citizen)
     talk.citizen.hangup()
     gap_ms = (back - refused) * 1000
-    return f"the citizen heard the agent again {gap_ms:.0f} ms after the refusal; nothing rang"
+    return (
+        f"the citizen heard the agent again {gap_ms:.0f} ms after the refusal; nothing rang; "
+        f"then the matter {MATTER} proposed 110, which took it"
+    )
+
+
+def set_matter(stage: Stage, talk: Talk, matter: str) -> None:
+    """Write down the matter of a talk's case, one of the sample's."""
+    service = stage.service
+    service.import_sample()
+    case = service.get(f"/calls/{talk.id}")["case"]
+    wait_until(
+        lambda: service.http.get(f"/api/v1/cases/{case}").status_code == 200,
+        "the case is not on record",
+    )
+    change = {"matter": matter, "version": 0}
+    answer = service.http.patch(f"/api/v1/cases/{case}", json=change)
+    need(answer.status_code == 200, f"the matter was answered {answer.status_code}: {answer.text}")
 
 
 def three_way(stage: Stage) -> str:

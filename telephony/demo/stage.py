@@ -155,6 +155,17 @@ class Service:
         """POST ``/api/v1`` + path."""
         return self.http.post(f"/api/v1{path}", json=body)
 
+    def import_sample(self) -> None:
+        """Make the sample that ships the directory of matters."""
+        from telephony.matter_files import SAMPLE_FILE, sample
+
+        self.http.post(
+            "/api/v1/matters/import",
+            params={"source": SAMPLE_FILE},
+            content=sample(),
+            headers={"Content-Type": "text/csv"},
+        ).raise_for_status()
+
     def _end(self, how: signal.Signals) -> None:
         if self.process is None:
             return

@@ -12,6 +12,7 @@ PARTS = (
     ["bench.three_way"],
     ["bench.load_legs", "500", "20"],
     ["bench.handovers", "1000", "10"],
+    ["bench.messages", "100", "50"],
     ["bench.legs_build"],
 )
 

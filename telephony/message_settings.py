@@ -31,7 +31,7 @@ class Messages(Section):
         USUAL_DANGER_DESK, description="where the key 0 leads at any point; none: there is no key"
     )
     lamp: bool = Field(
-        False, description="tell agents' phones of new messages unasked; else they subscribe"
+        False, description="a lamp (MWI) on agents' phones shows messages that nobody has heard"
     )
     due_days: int = Field(
         1, ge=1, le=60, description="working days until a citizen should have been called back"

@@ -249,8 +249,10 @@ class Voicemail:
 
     async def _light(self) -> None:
         """Show on the phones how many messages nobody has heard."""
+        if not self._settings.messages.lamp or not self._pbx.up:
+            return
         new = await self._book.new(self._pbx.name)
-        if new == self._lamp or not self._pbx.up:
+        if new == self._lamp:
             return
         await self._pbx.ask(
             ask_originate(

@@ -336,7 +336,7 @@ async def test_given_messages_over_http_then_heard_jumped_in_masked_audited_and_
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "messages"
-    async with running(tmp_path, messages={"folder": folder}) as run:
+    async with running(tmp_path, messages={"folder": folder, "lamp": True}) as run:
         old = int((datetime.now(UTC) - timedelta(minutes=5)).timestamp()) - BEGUN // SECOND
         good, bad = call(at=old, facts=(left(),)), call(OTHER, at=old + 60, facts=(left(),))
         file = sound(folder / f"{good.facts[-1].values['id']}.wav", 5)

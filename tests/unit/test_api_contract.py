@@ -73,7 +73,10 @@ AUTHORIZATION = {"Authorization": f"Bearer {TOKENS['admin']}"}
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.BaseSchema]:
     with Served(tmp_path_factory.mktemp("api")) as url:
-        yield schemathesis.openapi.from_url(f"{url}/openapi.json", headers=AUTHORIZATION)
+        # The description is worked out when it is first asked for.
+        yield schemathesis.openapi.from_url(
+            f"{url}/openapi.json", headers=AUTHORIZATION, timeout=60
+        )
 
 
 @pytest.mark.parametrize("part", range(PARTS), ids=lambda part: f"part-{part}-seed-{SEED}")

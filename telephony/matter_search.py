@@ -21,6 +21,8 @@ from telephony.matters import URGENCIES, Matter
 
 MOST_WORDS = 8
 """Further words of a query are not looked at."""
+MOST_KEPT = 256
+"""How many answers are kept, of each version of the directory."""
 NEAR = 0.2
 """How much a name must share with what was asked for to be shown instead (0 to 1)."""
 
@@ -135,6 +137,7 @@ class Directory:
         # Whether any of it is the sample that comes with the program.
         self.is_sample = any(one.is_sample for one in self.matters)
         self._entries = [_Entry.of(one) for one in self.matters]
+        self._asked: dict[str, Found] = {}
         # What is more urgent goes first of those that fit equally well.
         self._ranks = [-1 if one.alarms else URGENCIES.index(one.urgency) for one in self.matters]
         self._by_code = {entry.code: entry.matter for entry in self._entries}
@@ -149,22 +152,36 @@ class Directory:
         wanted = normal(name)
         return self._by_code.get(wanted) or self._by_name.get(wanted)
 
-    def search(self, query: str, allow: Callable[[Matter], bool] = lambda _matter: True) -> Found:
+    def search(self, query: str, allow: Callable[[Matter], bool] | None = None) -> Found:
         """The matters that hold every word of the query; all, in their order, for an empty one.
 
-        ``allow``: a further condition.
+        ``allow``: a further condition on what was found.
         """
-        words, whole = words_of(query), normal(query)
-        places = [place for place, one in enumerate(self._entries) if allow(one.matter)]
+        found = self._search(normal(query))
+        if allow is None:
+            return found
+        return Found([one for one in found.matters if allow(one)], found.exact)
+
+    def _search(self, whole: str) -> Found:
         if not whole:
-            return Found([self.matters[place] for place in places])
+            return Found(self.matters)
+        # Who types, and who turns the page, asks for the same again and again.
+        found = self._asked.get(whole)
+        if found is None:
+            found = self._look(whole, words_of(whole))
+            if len(self._asked) >= MOST_KEPT:
+                self._asked.clear()
+            self._asked[whole] = found
+        return found
+
+    def _look(self, whole: str, words: Sequence[str]) -> Found:
         costs: dict[int, int] = {}
-        for place in places if words else ():
-            cost = self._cost(self._entries[place], words, whole)
+        for place, entry in enumerate(self._entries if words else ()):
+            cost = self._cost(entry, words, whole)
             if cost is not None:
                 costs[place] = cost
         if not costs:
-            return Found([self.matters[place] for place in self._near(whole, places)], exact=False)
+            return Found([self.matters[place] for place in self._near(whole)], exact=False)
         order = sorted(costs, key=lambda place: (costs[place], self._ranks[place], place))
         return Found([self.matters[place] for place in order])
 
@@ -185,11 +202,11 @@ class Directory:
             total += cost
         return total
 
-    def _near(self, text: str, places: Iterable[int]) -> list[int]:
+    def _near(self, text: str) -> list[int]:
         wanted = _pairs(text)
         likeness: dict[int, float] = {}
-        for place in places if wanted else ():
-            pairs = self._entries[place].pairs
+        for place, entry in enumerate(self._entries if wanted else ()):
+            pairs = entry.pairs
             alike = 2 * len(wanted & pairs) / (len(wanted) + len(pairs))
             if alike >= NEAR:
                 likeness[place] = alike

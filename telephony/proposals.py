@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import structlog
 
@@ -27,6 +28,7 @@ from telephony.handover import encoded_reason
 from telephony.matters import Matter, Proposal, candidates, propose
 
 if TYPE_CHECKING:
+    from telephony.ami_client import Event
     from telephony.live_calls import LiveCalls
     from telephony.live_model import Call
     from telephony.matter_book import CaseMatterNow, MatterBook
@@ -70,17 +72,23 @@ class Proposals:
         live feed."""
         self._book, self._pbx, self._calls = book, pbx, calls
         self._same_side, self._tell = same_side, tell
-        self._linked = asyncio.Event()
+        # Cases whose proposal the PBX may have to be told; all of them after a link-up.
+        self._due: set[str] = set()
+        self._all_due = False
+        self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         # Beside the hook: who waits for the link must not wait for the database.
-        pbx.client.on_up(self._linked.set)
+        pbx.client.on_up(self._on_up)
+        self._stop_listening = pbx.client.add_event_listener(self._on_event, {"UserEvent"})
 
     def start(self) -> None:
-        """Tell the PBX again what it may have missed, at every link-up."""
+        """Tell the PBX what it may have missed, at every link-up, and what is known of the case of
+        a call that begins, such as one back to a citizen."""
         self._task = asyncio.create_task(self._run(), name="proposals")
 
     async def stop(self) -> None:
         """Stop; what stands on the channels stays there."""
+        self._stop_listening()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -128,15 +136,33 @@ class Proposals:
             await self._put(call, found.matter)
         self._tell(_shape(found, call.id if call is not None else None))
 
+    def _on_up(self) -> None:
+        self._all_due = True
+        self._wake.set()
+
+    def _on_event(self, event: Event) -> None:
+        if event.get("UserEvent") == "Hotline" and event.get("Kind") == "HOTLINE_TAKEN":
+            case = dict(parse_qsl(str(event.get("Facts") or ""))).get("case")
+            if case:
+                self._due.add(case)
+                self._wake.set()
+
     async def _run(self) -> None:
         while True:
-            await self._linked.wait()
-            self._linked.clear()
-            await self._again()
+            await self._wake.wait()
+            self._wake.clear()
+            due, everything = self._due, self._all_due
+            self._due, self._all_due = set(), False
+            await self._tell_pbx(None if everything else due)
 
-    async def _again(self) -> None:
+    async def _tell_pbx(self, cases: set[str] | None) -> None:
+        """Put the proposals of these cases' calls on their channels; None: of all calls now."""
         try:
-            calls = {call.case: call for call in self._calls.calls() if call.case}
+            calls = {
+                call.case: call
+                for call in self._calls.calls()
+                if call.case and (cases is None or call.case in cases)
+            }
             known = await self._book.of_cases(list(calls)) if calls else {}
             for case, now in known.items():
                 if now.matter is not None:

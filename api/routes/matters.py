@@ -67,7 +67,8 @@ async def search_matters(
         return query.category in (None, one.category) and query.desk in (None, one.desk)
 
     start = _place(query.cursor, directory.version)
-    found = directory.search(query.q, allow)
+    narrow = query.category is not None or query.desk is not None
+    found = directory.search(query.q, allow if narrow else None)
     part = found.matters[start : start + query.limit]
     more = start + query.limit < len(found.matters)
     body = {

@@ -230,11 +230,10 @@ async def test_given_a_matter_of_danger_when_set_then_110_is_proposed_and_the_fe
     assert news.urgent
 
 
-@pytest.mark.parametrize("key", ["transfer", "conference", "consult"])
+@pytest.mark.parametrize("key", ["transfer", "conference"])
 async def test_given_a_proposal_when_a_key_names_no_desk_then_it_goes_there_with_the_matter(
     run: Running, key: str
 ) -> None:
-    run.simulated.extensions.add(("hotline-consult", "110"))
     citizen = await call_with_case(run)
     await imported(run, sample())
     async with run.client(AGENT_8001) as client:
@@ -243,10 +242,6 @@ async def test_given_a_proposal_when_a_key_names_no_desk_then_it_goes_there_with
         assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing-proposed")
         assert "SHARED(PRESS)" not in citizen.variables  # the caller was not touched
         await set_matter(run, citizen.account, "集体讨薪", 0)
-        if key == "consult":  # the simulated PBX begins none; what was asked of it counts
-            await client.post(press, json={})
-            assert citizen.variables["SHARED(PRESS)"].endswith("|集体讨薪")
-            return
         taken = await client.post(press, json={})
     assert taken.status_code == 202, taken.text
     assert (taken.json()["desk"], taken.json()["case"]) == ("110", citizen.account)
@@ -293,6 +288,23 @@ async def test_given_the_pbx_is_away_when_a_matter_is_set_then_it_stands_and_is_
             run.simulated.asked.clear()
             await run.simulated.asked.wait()
     assert citizen.variables["SHARED(PROPOSED)"] == "110||火灾"
+
+
+async def test_given_a_case_with_a_matter_when_a_call_in_it_is_taken_then_the_key_knows_it(
+    run: Running,
+) -> None:
+    await imported(run, sample())
+    first = await call_with_case(run)
+    await set_matter(run, first.account, "火灾", 0)
+    # Called back: another call in the same case.
+    later = run.simulated.citizen("13900000009")
+    run.simulated.account(later, first.account)
+    run.simulated.talk(later, "PJSIP/8002")
+    async with asyncio.timeout(5):
+        while "SHARED(PROPOSED)" not in later.variables:
+            run.simulated.asked.clear()
+            await run.simulated.asked.wait()
+    assert later.variables["SHARED(PROPOSED)"] == "110||火灾"
 
 
 # -- from a shell ---------------------------------------------------------------------------------

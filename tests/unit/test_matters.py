@@ -147,14 +147,14 @@ def test_given_nothing_holds_it_then_the_nearest_are_shown_and_marked() -> None:
     found = DIRECTORY.search("道路交通意外事故")
     assert not found.exact
     assert found.matters[0].name == "道路交通事故"
-    assert DIRECTORY.search("完全无关〇").matters == []
+    assert list(DIRECTORY.search("完全无关〇").matters) == []
     assert [one.name for one in DIRECTORY.nearest("噪音扰民的问题")] == ["噪声扰民"]
 
 
 def test_given_no_directory_then_nothing_is_found_and_nothing_fails() -> None:
     empty = Directory()
     assert not empty.is_loaded
-    assert empty.search("x").matters == []
+    assert list(empty.search("x").matters) == []
     assert empty.get("x") is None
 
 

@@ -22,6 +22,7 @@ from telephony.legs.model import moment
 from telephony.models import CaseRecord
 from telephony.responsibility import GENESIS
 from tests.unit.api_fixtures import AGENT_8001, Running, running
+from tests.unit.smtp_server import smtp_server
 
 FIRST, SECOND = "20261001-1790000000.0", "20261001-1790000001.0"
 DAY_US = 86_400 * 1_000_000
@@ -161,3 +162,22 @@ async def test_given_late_cases_then_the_command_shows_them(
     listed = orjson.loads((await asyncio.to_thread(call, "--late", "--by-due", "--json")).output)
     assert [one["case"] for one in listed["items"]] == [FIRST]
     assert (await asyncio.to_thread(call)).exit_code == 0
+
+
+async def test_given_a_mail_server_then_the_supervisor_is_mailed_without_being_asked(
+    tmp_path: Path,
+) -> None:
+    async with smtp_server() as server:
+        mail = {"host": "127.0.0.1", "port": server.port, "tls": "none"}
+        told = {"supervisors": ["boss@example.org"]}
+        mail["sender"] = "hotline@example.org"
+        async with running(tmp_path, deadlines=told, mail=mail) as run:
+            await add(run, FIRST, 30)
+            run.service.deadlines.poke()
+            async with asyncio.timeout(10):
+                await server.arrived.wait()
+    taken = server.taken[0]
+    assert taken.recipients == ["boss@example.org"]
+    assert f"【督办：反馈已逾期】{FIRST}" in taken.message["Subject"]
+    assert "138****0001" in taken.message.get_content()
+    assert "13804210001" not in taken.message.as_string()

@@ -259,9 +259,13 @@ async def test_given_two_services_at_once_then_each_step_is_done_once(both: Scen
     for case in cases:
         await scene.add(case)
         await scene.handed_over(case)
+    scene.now = at("2026-11-30T16:30")
+    done = await asyncio.gather(*(scene.keeper().round() for _ in range(3)))
+    assert steps([news for one in done for news in one]) == ["remind"] * 3
     scene.now = at("2026-12-07T09:00")
     done = await asyncio.gather(*(scene.keeper().round() for _ in range(3)))
-    assert sum(map(len, done)) == len(scene.told) == 9
+    assert sum(map(len, done)) == 6
+    assert len(scene.told) == 9
     for case in cases:
         assert sorted(await scene.events(case)) == sorted(ALL)
     assert (await verify_ledger(scene.database)).problems == []

@@ -358,7 +358,7 @@ class Soak:
 
         ``steps``: Asterisk's log of what it executed, which tells to whom goodbye was said.
         """
-        said, left_message = heard(steps, "Playback", "hotline/goodbye"), heard(steps, "VoiceMail")
+        said, left_message = heard(steps, "Playback", "hotline/goodbye"), heard(steps, "Record")
         channels = citizen_channels(cel)
         found = []
         for citizen, lives in self.lives.items():

@@ -7,8 +7,6 @@ the disk.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import re
 from collections.abc import Iterable
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 TEMPLATES = checkout() / "dialplans"
 SOUNDS = TEMPLATES / "sounds"
-_NOT_ON_A_KEYPAD = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
 HEADER = "Made by `hotline dialplan render` from the settings; changes here are lost."
 
 CEL_NAME = "hotline.csv"
@@ -237,7 +234,6 @@ def render(
         "pbx": settings.pbx,
         "ami_secret": _secret(settings),
         "ami_permit": ami_permit,
-        "voicemail_pin": _voicemail_pin(settings),
         "cel_name": CEL_NAME,
         "cel_mapping": ",".join(f"${{CSV_QUOTE({value})}}" for value in CEL_FIELDS.values()),
         "standalone": standalone,
@@ -294,16 +290,6 @@ def _secret(settings: Settings) -> str:
     if not PASSWORD.fullmatch(secret):
         raise DialplanError(f"pbx.ami_secret: {PASSWORD_RULE}")
     return secret
-
-
-def _voicemail_pin(settings: Settings) -> str:
-    # The mailbox is read by the service, never by a phone, but an existing PBX may have a
-    # VoiceMailMain() of its own. Telephones send 0-9, *, # and A-D: none of them is in here. It
-    # follows from the secret, so that rendering twice gives one file. "-": nobody may change it.
-    key = settings.pbx.ami_secret.get_secret_value().encode()
-    box = f"{settings.line.number}@hotline".encode()
-    digest = hmac.new(key, b"voicemail " + box, hashlib.sha256).hexdigest()
-    return "-" + digest[:32].translate(_NOT_ON_A_KEYPAD)
 
 
 def _included(files: dict[str, str]) -> list[str]:

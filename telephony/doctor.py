@@ -22,11 +22,11 @@ from telephony.checkup.pbx import (
     check_clock,
     check_host_name,
     check_indications,
+    check_messages,
     check_modules,
     check_music,
     check_rights,
     check_version,
-    check_voicemail,
 )
 from telephony.checkup.people import check_agents, check_desks
 from telephony.checkup.record import (
@@ -71,7 +71,7 @@ CHECKS = (
         check_indications,
     ),
     Check("music", "Who waits must hear something: silence sounds like a lost call.", check_music),
-    Check("voicemail", "After hours callers leave a message here.", check_voicemail),
+    Check("messages", "After hours callers leave a message here.", check_messages),
     Check("agents", "Callers are put through to whoever is signed in.", check_agents),
     Check("desks", "A hand-over to a desk that is away comes back to the agent.", check_desks),
     Check("disk", "On a full disk rows and messages vanish silently.", check_disk, False),

@@ -100,16 +100,6 @@ class QueueNow:
     callers: tuple[QueueCaller, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
-    """A voicemail box with its numbers of new and old messages."""
-
-    box: str
-    context: str
-    new: int
-    old: int
-
-
 def known(value: str) -> str:
     """A number or name, or "" where Asterisk knows none."""
     return "" if value == UNKNOWN else value
@@ -330,7 +320,7 @@ class Pbx:
             callers=tuple(_caller(event) for event in events if event.name == "QueueEntry"),
         )
 
-    # -- rooms and mailboxes --------------------------------------------------------------------
+    # -- rooms ----------------------------------------------------------------------------------
 
     async def room(self, room: str) -> list[str]:
         """Channel names in a conference room; empty when there is no such room."""
@@ -339,23 +329,6 @@ class Pbx:
         except PbxRefused:  # Asterisk refuses to list a room in which nobody is
             return []
         return [event["Channel"] for event in events if event.name == "ConfbridgeList"]
-
-    async def mailboxes(self) -> list[Mailbox]:
-        """All voicemail boxes with their numbers of messages."""
-        try:
-            events = await self._client.list_action("VoicemailUsersList")
-        except PbxRefused:  # refused when no box is defined at all
-            return []
-        return [
-            Mailbox(
-                box=event.get("VoiceMailbox"),
-                context=event.get("VMContext"),
-                new=_int(event.get("NewMessageCount")),
-                old=_int(event.get("OldMessageCount")),
-            )
-            for event in events
-            if event.name == "VoicemailUserEntry"
-        ]
 
 
 def check_headers(headers: Headers) -> None:

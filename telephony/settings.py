@@ -75,7 +75,6 @@ class Pbx(Section):
     cel_file: Path | None = Field(
         None, description="CEL as CSV, written by the PBX; without it no leg is recorded"
     )
-    spool_dir: Path | None = Field(None, description="where voicemail keeps its messages")
 
 
 class Line(Section):

@@ -59,7 +59,7 @@ _acting = (MessageNotFound, AgentNotFound, NotAllowed, WrongState, MessageHeld, 
     response_model=schemas.Page[Message],
     responses=problems(InvalidCursor, DatabaseUnavailable),
 )
-async def list_messages(
+async def list_left_messages(
     query: Annotated[MessageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
     """Messages and missed calls on record, newest first."""
@@ -97,7 +97,7 @@ async def list_callbacks(
     response_model=MessageWithTries,
     responses=problems(MessageNotFound, DatabaseUnavailable),
 )
-async def get_message(message: MessageId, service: TheService, who: AsAgent) -> Response:
+async def get_left_message(message: MessageId, service: TheService, who: AsAgent) -> Response:
     """One message or missed call, and how it was called back."""
     return await _one(service, who, message)
 

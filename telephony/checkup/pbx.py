@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import threading
@@ -26,7 +27,7 @@ RIGHTS = {
         "agents can sign in and out only by the code on the phone",
     ),
     "reporting": (
-        ("CoreShowChannels", "ShowDialPlan", "ConfbridgeList", "VoicemailUsersList"),
+        ("CoreShowChannels", "ShowDialPlan", "ConfbridgeList"),
         "the live picture of calls stays empty",
     ),
     "system": (
@@ -55,7 +56,8 @@ MODULES = {
     "app_bridgewait": "agents are cut off when they press a key",
     "bridge_holding": "agents are cut off when they press a key",
     "app_queue": "callers reach no agent, only the message",
-    "app_voicemail": "no message can be left",
+    "app_record": "no message can be left",
+    "func_env": "messages count as none: their length is not known",
     "app_playback": "callers hear no announcement",
     "app_read": "desks that must confirm a call cannot",
     "app_channelredirect": "the keys on phones do nothing",
@@ -275,21 +277,17 @@ def _has_files(folder: Path) -> bool:
     return not folder.is_absolute() or (folder.is_dir() and any(folder.iterdir()))
 
 
-async def check_voicemail(patient: Patient) -> Verdict:
-    """The box for messages is there."""
-    patient.must_be_allowed("VoicemailUsersList", "reporting")
-    box = patient.settings.line.number
-    if await patient.value(f"VM_INFO({box}@hotline,exists)") != "1":
-        return wrong(
-            f"there is no box {box}@hotline",
-            "include hotline/voicemail.conf, then `voicemail reload`",
-        )
-    spool = patient.settings.pbx.spool_dir
+async def check_messages(patient: Patient) -> Verdict:
+    """The sound of messages can be heard from here."""
+    folder = patient.settings.messages.folder
+    todo = "set messages.folder to hotline/messages below the spool of the PBX"
+    means = "Messages are taken, but cannot be heard from here."
+    if folder is None:
+        return warning("messages.folder is not set", todo, means)
     # The PBX makes the folder itself with the first message.
-    if spool is not None and not spool.parent.is_dir():
-        return warning(
-            f"box {box}@hotline is there, but {spool.parent} (pbx.spool_dir) is no folder",
-            "name the folder in which the PBX's voicemail keeps its messages",
-            "Messages are taken, but cannot be heard from here.",
-        )
-    return ok(f"box {box}@hotline is there")
+    spool = next(one for one in (folder, *folder.parents) if one.is_dir())
+    if spool not in (folder, folder.parent, folder.parent.parent):
+        return warning(f"{folder.parent.parent} (messages.folder) is no folder", todo, means)
+    if not os.access(spool, os.R_OK | os.X_OK):
+        return wrong(f"{spool} may not be read by this user", "let this user read it", means)
+    return ok(f"messages are in {folder}")

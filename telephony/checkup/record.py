@@ -258,7 +258,8 @@ async def check_disk(patient: Patient) -> Verdict:
 def _folders(patient: Patient) -> Iterable[Path]:
     pbx = patient.settings.pbx
     database = Database.from_settings(patient.settings)
-    named = [pbx.cel_file.parent if pbx.cel_file else None, pbx.spool_dir]
+    messages = patient.settings.messages.folder
+    named = [pbx.cel_file.parent if pbx.cel_file else None, messages]
     if database.is_sqlite and database.url.database:
         named.append(Path(database.url.database).expanduser().absolute().parent)
     return [folder for folder in named if folder is not None and folder.is_dir()]

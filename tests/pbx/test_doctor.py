@@ -15,6 +15,7 @@ from telephony import doctor
 from telephony.database import migrate
 from telephony.dialplan import Phone
 from telephony.doctor import Finding, examine, is_well
+from telephony.message_settings import Messages
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import Settings
 from tests.pbx.scene import (
@@ -71,7 +72,7 @@ async def test_given_a_healthy_pbx_when_examined_then_nothing_is_wrong(settings:
     well = {finding.name for finding in findings if finding.state == "ok"}
     assert well >= {
         *("ami", "version", "modules", "dialplan", "keys", "cel", "cel-back-end", "cel-file"),
-        *("clock", "indications", "music", "voicemail", "database"),
+        *("clock", "indications", "music", "messages", "database"),
     }
     # What we render is the least that suffices: nothing is left unchecked for want of a right.
     assert named(findings, "rights").state == "ok"
@@ -237,12 +238,16 @@ async def test_given_no_ring_tone_when_examined_then_told(
     assert (found.state, found.found) == ("wrong", "indications.conf has no ring tone for 'cn'")
 
 
-async def test_given_no_mailbox_when_examined_then_told(
-    pbx: PrivatePbx, settings: Settings
+async def test_given_no_folder_of_messages_when_examined_then_told(
+    settings: Settings, tmp_path: Path
 ) -> None:
-    with changed(pbx, "hotline/voicemail.conf", "2800122 =>", "2800123 =>", "voicemail reload"):
-        found = named(await examine(settings), "voicemail")
-    assert (found.state, found.found) == ("wrong", "there is no box 2800122@hotline")
+    elsewhere = Messages(folder=tmp_path / "no" / "hotline" / "messages")
+    for messages, told in (
+        (Messages(), "messages.folder is not set"),
+        (elsewhere, f"{tmp_path / 'no'} (messages.folder) is no folder"),
+    ):
+        found = named(await examine(settings.model_copy(update={"messages": messages})), "messages")
+        assert (found.state, found.found) == ("warning", told)
 
 
 async def test_given_a_module_that_is_not_loaded_when_examined_then_what_fails_is_told(

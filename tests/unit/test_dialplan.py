@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import re
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,6 @@ SECRET = "a-secret-of-the-tests"
 
 def settings_with(**values: Any) -> Settings:
     return load_settings(**{"pbx": {"ami_secret": SECRET}, **values})
-
-
-def voicemail_password(settings: Settings) -> str:
-    text = dialplan.render(settings)["hotline/voicemail.conf"]
-    found = re.search(rf"^{settings.line.number} => ([^,\n]*),", text, re.MULTILINE)
-    assert found
-    return found[1]
 
 
 def test_given_a_locale_that_is_not_utf8_when_written_then_names_are_utf8(
@@ -41,27 +33,6 @@ def test_given_a_locale_that_is_not_utf8_when_written_then_names_are_utf8(
     [path] = dialplan.write(files, tmp_path)
     assert path.read_bytes() == files["hotline/some.conf"].encode("utf-8")
     assert dialplan.write(files, tmp_path) == []
-
-
-def test_given_one_secret_when_rendered_twice_then_the_mailbox_has_one_password() -> None:
-    first, second = dialplan.render(settings_with()), dialplan.render(settings_with())
-    assert first["hotline/voicemail.conf"] == second["hotline/voicemail.conf"]
-
-
-def test_given_a_mailbox_then_its_password_is_unknown_and_no_telephone_can_send_it() -> None:
-    password = voicemail_password(settings_with())
-    # "-" keeps it from being changed; DTMF is 0-9, *, # and A-D.
-    assert re.fullmatch(r"-[g-v]{32}", password)
-    assert len(set(password)) > 8
-
-
-def test_given_another_secret_or_number_then_the_mailbox_has_another_password() -> None:
-    passwords = {
-        voicemail_password(settings_with()),
-        voicemail_password(settings_with(pbx={"ami_secret": SECRET + "2"})),
-        voicemail_password(settings_with(line={"number": "2800123"})),
-    }
-    assert len(passwords) == 3
 
 
 def test_given_a_password_of_a_phone_then_it_stands_whole_in_pjsip_conf(tmp_path: Path) -> None:

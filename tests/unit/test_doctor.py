@@ -52,7 +52,7 @@ TUESDAY = datetime(2026, 11, 24, tzinfo=SHANGHAI)
 ROW = '"HANGUP","{at}","","","","","","s","x","PJSIP/1-1","","","3","","1.1","1.1","","","",""\n'
 OUR_ACTIONS = (
     *("Redirect", "Setvar", "Getvar", "Hangup", "Status", "Originate", "QueueAdd", "QueueRemove"),
-    *("QueuePause", "CoreShowChannels", "ShowDialPlan", "ConfbridgeList", "VoicemailUsersList"),
+    *("QueuePause", "CoreShowChannels", "ShowDialPlan", "ConfbridgeList"),
     *("DBPut", "DBDel", "DBGet", "ModuleCheck", "GetConfig", "CoreSettings", "CoreStatus"),
 )
 

@@ -75,6 +75,7 @@ class Sides:
         self._departments = {agent.id: agent.department for agent in settings.agents}
         self._departments |= {desk.id: desk.department for desk in settings.desks}
         self._members = {group.id: frozenset(group.members) for group in settings.groups}
+        self._members[settings.line.number] = frozenset(agent.id for agent in settings.agents)
 
     def same(self, party: str, other: str) -> bool:
         """Whether ``other`` may act for ``party``."""
@@ -214,7 +215,8 @@ class CaseBook:
         """
         handover = await self._offered(case, actor, desk)
         if handover is not None:
-            await self._dispatches.decide(handover, "confirm", who=None)
+            taker = None if actor.is_senior else actor.name
+            await self._dispatches.decide(handover, "confirm", who=None, taker=taker)
         elif desk is not None:
             raise WrongState(f"case {case} is not offered to {desk}")
         else:

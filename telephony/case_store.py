@@ -67,10 +67,11 @@ class CaseStore:
         known = await _rows_by(connection, CASES, sorted(cases), lock=True)
         ledgers = await _rows_by(connection, LEDGER, list(cases))
         case_rows, entry_rows, handover_rows = [], [], {}
+        news: dict[str, list[Entry]] = {}
         for case, mine in cases.items():
             before = [entry_of_row(row) for row in ledgers.get(case, [])]
             facts = _facts_of(case, mine, before)
-            added = new_entries(case, before, facts)
+            added = news[case] = new_entries(case, before, facts)
             entry_rows += [_entry_row(entry) for entry in added]
             stored = known.get(case)
             case_rows.append(self._case(case, mine, facts, [*before, *added], stored))
@@ -81,6 +82,8 @@ class CaseStore:
             await connection.execute(insert(LEDGER), entry_rows)
         if handover_rows:
             await connection.execute(upsert(self.database, HANDOVERS), list(handover_rows.values()))
+        for case, added in news.items():
+            await self._tell(connection, case, added)
 
     async def note(self, connection: AsyncConnection, case: str, fact: Fact) -> None:
         """Put something that happened to a case outside any call into its ledger.
@@ -126,6 +129,11 @@ class CaseStore:
             .where(CASES.c.case_id == case)
             .values(**_by_ledger(entries, stored["opened_at"]))
         )
+        await self._tell(connection, case, added)
+
+    async def _tell(self, connection: AsyncConnection, case: str, added: Sequence[Entry]) -> None:
+        for follow in self.database.ledger_followers if added else ():
+            await follow(connection, case, added)
 
     def _handover(self, one: Handover, case: str) -> dict[str, Any]:
         return {

@@ -86,7 +86,6 @@ class Dispatches:
                 raise WrongState(f"case {case} is offered to {desk_id} already ({open_one})")
             name = f"{case}-d{(number or 0) + 1}"
             values = {"id": name, "case": case, "desk": desk_id, "by": by, "kind": "dispatch"}
-            await self._store.note(connection, case, Fact(at, "OFFERED", values, ""))
             offered_at = moment(at)
             row: dict[str, Any] = {
                 "id": name,
@@ -98,14 +97,23 @@ class Dispatches:
             row |= {"kind": "dispatch", "reason": reason or None, "state": "offered"}
             row |= {"offered_at": offered_at, "route": 1}
             await connection.execute(insert(HANDOVERS), [row])
+            # Last: who follows the ledger finds the hand-over with its reason.
+            await self._store.note(connection, case, Fact(at, "OFFERED", values, ""))
         return Dispatch(name, case, desk_id, by, "offered", offered_at)
 
     async def decide(
-        self, handover: str, decision: Decision, *, who: str | None, words: str = ""
+        self,
+        handover: str,
+        decision: Decision,
+        *,
+        who: str | None,
+        words: str = "",
+        taker: str | None = None,
     ) -> Dispatch:
         """The desk takes it or refuses, or whoever offered it takes it back.
 
-        ``who`` limits it to whom it belongs; ``words``: why, for the ledger.
+        ``who`` limits it to whom it belongs; ``words``: why, for the ledger; ``taker``: which
+        agent takes what was offered to the line.
         Raises :class:`HandoverNotFound`, :class:`NotAllowed`, :class:`WrongState` when it was
         decided before.
         """
@@ -116,7 +124,9 @@ class Dispatches:
                 raise NotAllowed(f"hand-over {handover} is for {owner} to {decision}")
             must_allow(handover, "dispatch", found.state, decision)
             at, outcome = _now(), OUTCOMES[decision]
-            values = {"id": handover, "case": found.case, "desk": found.desk, "outcome": outcome}
+            is_ours = taker is not None and found.desk == self._settings.line.number
+            to = taker if is_ours and decision == "confirm" else found.desk
+            values = {"id": handover, "case": found.case, "desk": to or "", "outcome": outcome}
             values |= {"said": words} if words else {}
             kind = "ACCEPTED" if decision == "confirm" else "ENDED"
             await self._store.note(connection, found.case, Fact(at, kind, values, ""))

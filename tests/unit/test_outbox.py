@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -282,12 +283,12 @@ async def test_given_a_platform_that_left_the_settings_then_the_list_says_so(
 
 
 async def test_given_the_service_is_killed_in_mid_delivery_then_the_next_one_sends_it_again(
-    tmp_path: Path,
+    tmp_path: Path, sqlite_template: Path
 ) -> None:
     receiver = HeldReceiver()
     receiver.go.clear()
+    shutil.copy(sqlite_template, tmp_path / "record.sqlite")
     database = Database(f"sqlite:///{tmp_path}/record.sqlite")
-    await database.migrate()
     await put(database, ("c", "1"), ("c", "2"), ("c", "3"))
     async with listening(receiver) as port:
         named = as_environment(settings_for(port, platform={"timeout_s": 1.0}))

@@ -14,6 +14,7 @@ PARTS = (
     ["bench.handovers", "1000", "10"],
     ["bench.messages", "100", "50"],
     ["bench.legs_build"],
+    ["bench.record_rates"],
 )
 
 

@@ -20,11 +20,12 @@ from sqlalchemy import delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telephony.call_legs import GRACE_S, Directory, GatheredCall, LegBuilder
-from telephony.case_store import micros_of, parts, upsert
+from telephony.case_store import micros_of, parts
 from telephony.cel import CelRow, our_layout
 from telephony.database import Database
+from telephony.leg_table import LEGS
 from telephony.legs.model import Leg
-from telephony.record_store import LEGS, POSITIONS, ROWS, RecordStore
+from telephony.record_store import POSITIONS, ROWS, RecordStore
 
 PAGE = 5000
 """Rows read at a time."""
@@ -165,29 +166,30 @@ class Rebuild:
             lock = select(POSITIONS.c.file).where(POSITIONS.c.pbx == self._pbx)
             await connection.execute(lock.with_for_update())
             found, wrong, folded = await self._differences(connection, legs)
-            if wrong:
-                await connection.execute(upsert(self._database, LEGS), wrong)
+            await self._store.legs.write(
+                connection, [self._store.legs.values(leg) for leg in wrong]
+            )
             for part in parts(folded):
                 await connection.execute(delete(LEGS).where(self._store.are(part)))
             return found
 
     async def _differences(
         self, connection: AsyncConnection, legs: Sequence[Leg]
-    ) -> tuple[list[Difference], list[dict[str, Any]], list[str]]:
+    ) -> tuple[list[Difference], list[Leg], list[str]]:
         """Differences, the rows of legs that are wrong, and legs that belong to another one."""
         stored = await self._stored(connection, [one for leg in legs for one in leg.channels])
         found: list[Difference] = []
-        wrong: list[dict[str, Any]] = []
+        wrong: list[Leg] = []
         folded: list[str] = []
         for leg in legs:
-            row = self._store.leg_row(leg)
+            row = self._store.legs.row(leg)
             before = stored.get(leg.uniqueid)
             if self._is_inside(row["at"]) or (before is not None and self._is_inside(before["at"])):
                 self.progress.legs += 1
                 differences = self._between(leg.uniqueid, before, row)
                 if differences:
                     found += differences
-                    wrong.append(row)
+                    wrong.append(leg)
             for one in leg.channels:
                 other = stored.get(one)
                 if one != leg.uniqueid and other is not None and self._is_inside(other["at"]):

@@ -11,18 +11,20 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from telephony.case_store import CallState, CaseStore, parts, table, upsert, when
+from telephony.case_store import CallState, CaseStore, parts, table
 from telephony.cel import CelRow
 from telephony.cel_tail import Batch, StoredRow
 from telephony.database import Database
 from telephony.gap_store import GapStore
+from telephony.leg_table import LEGS, LegTable, Values
 from telephony.legs.gaps import Gap
-from telephony.legs.model import Leg, epoch_of, moment
+from telephony.legs.model import epoch_of, moment
 from telephony.legs.rules import CASE
 from telephony.message_settings import Messages
 from telephony.message_store import MessageStore
-from telephony.models import BrokenRow, CelPosition, CelRecord, LegRecord
-from telephony.numbers import to_e164
+from telephony.models import BrokenRow, CelPosition, CelRecord
+
+__all__ = ["BROKEN", "LEGS", "POSITIONS", "ROWS", "MovedOn", "RecordStore", "case_of"]
 
 
 class MovedOn(Exception):
@@ -32,7 +34,7 @@ class MovedOn(Exception):
 LAST_LINES = 500
 """So many lines hold the last channels that were made."""
 
-ROWS, POSITIONS, BROKEN, LEGS = map(table, (CelRecord, CelPosition, BrokenRow, LegRecord))
+ROWS, POSITIONS, BROKEN = map(table, (CelRecord, CelPosition, BrokenRow))
 
 
 class RecordStore:
@@ -46,6 +48,7 @@ class RecordStore:
         self._cases = CaseStore(database, pbx)
         self._messages = MessageStore(database, pbx, tries)
         self.gaps = GapStore(database, pbx)
+        self.legs = LegTable(database, pbx)
 
     async def positions(self) -> dict[str, tuple[int, datetime]]:
         """How far each file was read, and when it was read last."""
@@ -126,19 +129,20 @@ class RecordStore:
         self,
         batch: Batch,
         calls: Sequence[CallState],
+        legs: Sequence[Values],
         now: datetime,
         found: Sequence[Gap] = (),
         filled: Collection[tuple[str, str]] = (),
     ) -> None:
         """Store what was read and what follows from it, and how far was read.
 
-        ``found``, ``filled``: gaps. Raises :class:`MovedOn` and stores nothing when another
-        service was quicker.
+        ``legs``: those of the calls; ``found``, ``filled``: gaps. Raises :class:`MovedOn` and
+        stores nothing when another service was quicker.
         """
         async with self.database.writing() as connection:
             await self._claim(connection, batch, now)
             await self._write_rows(connection, batch)
-            await self._write_legs(connection, calls)
+            await self._write_legs(connection, calls, legs)
             await self._cases.write(connection, calls)
             await self._messages.write(connection, calls)
             if found or filled:
@@ -180,11 +184,10 @@ class RecordStore:
         if broken:
             await connection.execute(self._insert(BROKEN).on_conflict_do_nothing(), broken)
 
-    async def _write_legs(self, connection: AsyncConnection, calls: Sequence[CallState]) -> None:
-        legs = [self.leg_row(leg) for call in calls for leg in call.legs]
-        if not legs:
-            return
-        await connection.execute(upsert(self.database, LEGS), legs)
+    async def _write_legs(
+        self, connection: AsyncConnection, calls: Sequence[CallState], legs: Sequence[Values]
+    ) -> None:
+        await self.legs.write(connection, legs)
         # A channel that looked like a leg of its own at first may have found its person since.
         folded = [
             one
@@ -195,41 +198,6 @@ class RecordStore:
         ]
         for part in parts(folded):
             await connection.execute(delete(LEGS).where(self.are(part)))
-
-    def _e164(self, number: str | None) -> str | None:
-        return to_e164(number, self.database.area_code, self.database.country_code)
-
-    def leg_row(self, leg: Leg) -> dict[str, Any]:
-        """The row of the table that stands for this leg."""
-        return {
-            "pbx": self.pbx,
-            "epoch": epoch_of(leg.uniqueid),
-            "uniqueid": leg.uniqueid,
-            "at": moment(leg.started if leg.started is not None else leg.first_at),
-            "linkedid": leg.linkedid,
-            "case_id": leg.case,
-            "role": leg.role,
-            "party": leg.party,
-            "party_e164": self._e164(leg.party),
-            "caller": leg.caller,
-            "caller_e164": self._e164(leg.caller),
-            "agent": leg.agent,
-            "department": leg.department,
-            "started_at": when(leg.started),
-            "answered_at": when(leg.answered),
-            "ended_at": when(leg.ended),
-            "ring_s": leg.ring_s,
-            "talk_s": leg.talk_s,
-            "hold_s": leg.hold_s,
-            "cause": leg.cause,
-            "cause_text": leg.cause_text,
-            "hung_up_by": leg.hung_up_by,
-            "state": leg.state,
-            "handover": leg.handover,
-            "channels": leg.channels,
-            "channel_names": leg.channel_names,
-            "segments": leg.segments_json(),
-        }
 
 
 def _raw(pbx: str, stored: StoredRow) -> dict[str, Any]:

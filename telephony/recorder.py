@@ -30,6 +30,7 @@ from telephony.cel_files import CelFiles
 from telephony.cel_tail import Batch
 from telephony.database import Database
 from telephony.errors import DatabaseUnavailable, SettingsError
+from telephony.leg_table import Values
 from telephony.legs.gaps import (
     OF_CHANNELS,
     SILENT_US,
@@ -63,9 +64,10 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What follows from a batch: calls as they stand now, gaps found, and gaps filled."""
+    """What follows from a batch: calls and legs as they stand now, gaps found, gaps filled."""
 
     calls: list[CallState]
+    legs: list[Values]
     found: list[Gap]
     filled: set[tuple[str, str]]
 
@@ -223,7 +225,9 @@ class Recorder:
                 channels = {row[3] for row in call.rows}
                 known = {(why, one) for why in OF_CHANNELS for one in channels} & self._unfilled
                 filled |= known - {(gap.why, gap.key) for gap in gaps}
-        return Work(states, found, filled)
+        values = self._store.legs.values
+        legs = [values(leg) for state in states for leg in state.legs]
+        return Work(states, legs, found, filled)
 
     async def _tell_gaps(self) -> None:
         """Gaps that no batch is written with: what is missing may have been the last."""
@@ -243,7 +247,7 @@ class Recorder:
     async def _write(self, builder: LegBuilder, batch: Batch, work: Work) -> int | None:
         now = datetime.now(UTC)
         try:
-            await self._store.write(batch, work.calls, now, work.found, work.filled)
+            await self._store.write(batch, work.calls, work.legs, now, work.found, work.filled)
         except MovedOn as moved:
             log.info("record-taken-over", pbx=self.pbx, reason=str(moved))
             self._builder = None

@@ -19,8 +19,9 @@ from telephony import legs_rebuild
 from telephony.call_legs import Directory
 from telephony.commands import legs
 from telephony.database import Database
+from telephony.leg_table import LEGS
 from telephony.legs_rebuild import Difference, Progress, Rebuild
-from telephony.record_store import LEGS, ROWS
+from telephony.record_store import ROWS
 from telephony.settings import Settings
 from tests.unit.test_recorder import AGENTS, DAY, make, record, same
 

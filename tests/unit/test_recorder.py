@@ -20,12 +20,13 @@ from sqlalchemy import event, func, select
 from telephony import queries
 from telephony.call_legs import LegBuilder, build_legs
 from telephony.case_store import table
-from telephony.cel import our_layout, read_lines
+from telephony.cel import CelRow, our_layout, read_lines
 from telephony.cel_tail import CHUNK, Source, read_batch
 from telephony.database import Database
 from telephony.errors import DatabaseUnavailable, SettingsError
 from telephony.ledger_check import verify_ledger
-from telephony.legs.model import Directory
+from telephony.leg_table import COLUMNS, LEGS, WORTH_COPYING, LegTable
+from telephony.legs.model import Directory, Leg
 from telephony.models import BrokenRow, CelRecord
 from telephony.recorder import Recorder, Work
 from telephony.service import Service
@@ -482,3 +483,38 @@ async def test_given_the_database_file_taken_away_then_nothing_is_written_until_
     assert await recorder.catch_up() == len(lines) - 200
     same(await record(service.database), whole)
     await service.database.close()
+
+
+async def test_given_legs_that_are_new_known_or_both_then_each_is_in_the_table_as_it_is_now(
+    database: Database,
+) -> None:
+    source = build_legs(sorted(read_rows(DAY)), pbx="pbx1")
+    legs = sorted(source, key=lambda leg: leg.uniqueid)
+    assert len(legs) > WORTH_COPYING
+    columns = {column.name for column in LEGS.c}
+    assert columns == set(COLUMNS)
+
+    async def stored() -> dict[str, dict[str, Any]]:
+        async with database.reading() as connection:
+            rows = (await connection.execute(select(LEGS))).mappings()
+            return {row["uniqueid"]: dict(row) for row in rows}
+
+    async def write(target: LegTable, part: list[Leg]) -> None:
+        async with database.writing() as connection:
+            await target.write(connection, [target.values(leg) for leg in part])
+
+    first = LegTable(database, "pbx1")
+    await write(first, legs[:WORTH_COPYING])  # new ones
+    for leg in legs[::3]:
+        leg.cause, leg.talk_s = 41, 0.125
+    await write(first, legs[:WORTH_COPYING])  # known ones
+    await write(LegTable(database, "pbx1"), legs)  # another service: some are there already
+    assert await stored() == {leg.uniqueid: first.row(leg) for leg in legs}
+    async with database.writing() as connection:
+        await first.write(connection, [])
+
+
+def read_rows(text: bytes) -> list[CelRow]:
+    layout = our_layout()
+    lines = read_lines(text.decode().splitlines(True), layout, lambda line, reason: None)
+    return [layout.row(fields) for _, fields in lines]

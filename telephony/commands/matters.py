@@ -53,7 +53,10 @@ def import_file(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a file the directory, as a new version: all of it, or with one mistake in it nothing."""
+    """Make a file the directory, as a new version: all of it, or with one mistake in it nothing.
+
+    The exit status is 1 where nothing was taken, or would be.
+    """
     if (file is None) == (not sample):
         raise typer.BadParameter("name a file, or --sample")
     from telephony.matter_files import SAMPLE_FILE, MatterFileRefused, read_matters
@@ -79,6 +82,9 @@ def import_file(
     else:
         _tell_broken(read.broken)
         _tell(taken)
+    if read.broken and not skip_broken:  # a preview: taken it was not
+        stderr.print("hotline: as it is it would be refused; --skip-broken takes the other rows")
+        raise typer.Exit(1)
 
 
 def _bytes_of(file: Path) -> bytes:

@@ -353,6 +353,9 @@ def test_given_the_command_line_then_it_imports_searches_restores_and_exports(
     refused = command("import", "own.csv")
     assert refused.exit_code == 1
     assert "row 3, column B (名称): is empty" in refused.output
+    preview_of_it = command("import", "own.csv", "--dry-run", "--json")
+    assert preview_of_it.exit_code == 1
+    assert orjson.loads(preview_of_it.stdout)["new"] == ["1"]
     assert as_json("import", "own.csv", "--skip-broken")["version"] == 2
     assert as_json("restore", "1")["version"] == 3
     assert [one["source"] for one in as_json("versions")] == [

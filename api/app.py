@@ -30,6 +30,7 @@ from api.routes import (
     outbox,
     overdue,
     recordings,
+    retention,
     supervision,
 )
 
@@ -48,6 +49,7 @@ ROUTERS = (
     (events.router, PREFIX),
     (legs.router, PREFIX),
     (exports.router, PREFIX),
+    (retention.router, PREFIX),
     (gaps.router, PREFIX),
     (cases.router, PREFIX),
     (case_work.router, PREFIX),

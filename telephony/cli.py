@@ -23,6 +23,7 @@ COMMANDS = {
     "matters": "matters:app",
     "ledger": "ledger:app",
     "handovers": "exports:handovers_app",
+    "retention": "retention:app",
     "orders": "orders:app",
     "outbox": "outbox:app",
     "dialplan": "dialplan:app",

@@ -8,9 +8,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from telephony.case_store import CASES, LEDGER, entry_of_row
+from telephony.case_store import CASES, LEDGER, entry_of_row, table
 from telephony.database import Database
 from telephony.responsibility import Entry, Problem, verify
+from telephony.retention import head_line, verify_deletions
+from telephony.retention_models import DeletedCase, DeletionRecord
+
+DELETIONS, DELETED_CASES = map(table, (DeletionRecord, DeletedCase))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,8 @@ class LedgerReport:
     cases: int
     entries: int
     problems: list[Problem]
+    deleted: int = 0
+    """Cases that were deleted by rule: the ledger of deletions says when, and how each ended."""
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON shows it."""
@@ -27,13 +33,17 @@ class LedgerReport:
             "ok": not self.problems,
             "cases": self.cases,
             "entries": self.entries,
+            "deleted_cases": self.deleted,
             "problems": [asdict(problem) for problem in self.problems],
         }
 
 
 async def verify_ledger(database: Database) -> LedgerReport:
-    """Check every case. Raises :class:`DatabaseUnavailable`."""
+    """Check every case, and the ledger of deletions. Raises :class:`DatabaseUnavailable`."""
     async with database.reading() as connection:
+        found = await connection.execute(select(DELETIONS).order_by(DELETIONS.c.number))
+        deletions = [dict(row) for row in found.mappings()]
+        gone = {row.case_id: row for row in await connection.execute(select(DELETED_CASES))}
         rows = await connection.execute(select(CASES.c.case_id, CASES.c.entries, CASES.c.head))
         heads = {case: (count, head) for case, count, head in rows}
     problems: list[Problem] = []
@@ -48,7 +58,22 @@ async def verify_ledger(database: Database) -> LedgerReport:
             problems.append(Problem(case, 1, "belongs to a case that is missing"))
     for case in heads.keys() - seen:
         problems += verify([], {case: heads[case]})
-    return LedgerReport(len(heads.keys() | seen), entries, sorted(problems, key=_place))
+    lines: dict[int, list[bytes]] = {}
+    for row in gone.values():
+        lines.setdefault(row.deletion, []).append(head_line(row.case_id, row.entries, row.head))
+    problems += verify_deletions(deletions, lines)
+    known = {entry["number"] for entry in deletions}
+    problems += [
+        Problem(row.case_id, 1, f"was deleted by entry {row.deletion}, which is missing")
+        for row in gone.values()
+        if row.deletion not in known
+    ]
+    problems += [
+        Problem(case, 1, f"was deleted by entry {gone[case].deletion} and is on record again")
+        for case in gone.keys() & (heads.keys() | seen)
+    ]
+    cases = len(heads.keys() | seen)
+    return LedgerReport(cases, entries, sorted(problems, key=_place), len(gone))
 
 
 def _place(problem: Problem) -> tuple[str, int]:

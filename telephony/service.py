@@ -37,6 +37,8 @@ from telephony.orders_teller import OrdersTeller
 from telephony.outbox_delivery import Delivery
 from telephony.proposals import Proposals
 from telephony.recorder import Recorder
+from telephony.retention_book import RetentionBook
+from telephony.retention_keeper import RetentionKeeper
 from telephony.voicemail import Voicemail
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ class Service(CallControl):
         self.nuisance = Nuisance(self.database)
         self.exports = ExportJobs(self.database, settings)
         self.leg_pages = LegPages(self.database)
+        self.retention = RetentionBook(self.database, settings)
+        self._retention = RetentionKeeper(self.retention, settings.retention.runs_at)
         self.calendar_book = CalendarBook(self.database, settings)
         self.calendar = CalendarKeeper(self.pbx, self.calendar_book)
         self.switch = Switch(self.pbx, settings)
@@ -138,6 +142,7 @@ class Service(CallControl):
         if not self._recording:
             log.warning("no legs are recorded: pbx.cel_file is not set")
         self.exports.start()
+        self._retention.start()
         self._record = asyncio.create_task(self._keep_record(), name="record")
         self._marks = asyncio.create_task(self.nuisance.keep(), name="nuisance")
         self._directory = asyncio.create_task(self.matters.keep(), name="matters")
@@ -151,6 +156,7 @@ class Service(CallControl):
         await self.mails.stop()
         await self.voicemail.stop()
         await self.exports.stop()
+        await self._retention.stop()
         await self.delivery.stop()
         await self.hold_notes.close()
         await self.proposals.stop()

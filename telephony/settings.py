@@ -258,10 +258,10 @@ class Settings(BaseSettings):
     pause_reasons: list[PauseReason] = DEFAULT_PAUSE_REASONS
     callback: Callback = Callback()
     survey: Survey = Survey()
-    exports: Exports = Exports()
-    retention: Retention = Retention()
     record: RecordWatch = RecordWatch()
     messages: Messages = Messages()
+    exports: Exports = Exports()
+    retention: Retention = Retention()
     matters: MatterSettings = MatterSettings()
     trunk_context: Id = Field(
         "hotline-trunk", description="the context into which the PBX delivers the line's calls"

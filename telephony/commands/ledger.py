@@ -31,5 +31,7 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
             where = f"case {problem.case} entry {problem.number}"
             stderr.print(f"hotline: {where} {problem.reason}", soft_wrap=True, markup=False)
         stdout.print(f"{report.entries} entries of {report.cases} cases checked")
+        if report.deleted:
+            stdout.print(f"{report.deleted} cases were deleted by rule (hotline retention show)")
     if report.problems:
         raise typer.Exit(1)

@@ -35,6 +35,14 @@ EXPORTS = {
     ("GET", "/api/v1/exports/{export}/file"),
     ("DELETE", "/api/v1/exports/{export}"),
 }
+RELEASE = ("POST", "/api/v1/holds/{hold}/release")
+RETENTION = {
+    RELEASE,
+    ("GET", "/api/v1/retention"),
+    ("GET", "/api/v1/deletions"),
+    ("GET", "/api/v1/holds"),
+    ("POST", "/api/v1/holds"),
+}
 _FOR_ONESELF = ("sign-in", "sign-out", "resume")
 MATTERS = {
     ("POST", "/api/v1/matters/import"),
@@ -45,6 +53,7 @@ FORBIDDEN: dict[str, set[tuple[str, str]]] = {
     "agent": {
         ("GET", "/api/v1/legs/export"),
         *EXPORTS,
+        *RETENTION,
         ("GET", "/api/v1/gaps"),
         ("GET", "/metrics"),
         ("GET", "/api/v1/recordings"),
@@ -67,7 +76,7 @@ FORBIDDEN: dict[str, set[tuple[str, str]]] = {
         ("DELETE", "/api/v1/calendar/closed"),
         *CALENDAR,
     },
-    "supervisor": {("GET", "/api/v1/audit"), *MATTERS, *CALENDAR, *OUTBOX},
+    "supervisor": {("GET", "/api/v1/audit"), RELEASE, *MATTERS, *CALENDAR, *OUTBOX},
     "admin": set(),
 }
 

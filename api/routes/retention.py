@@ -1,0 +1,92 @@
+"""Deleting by rule, the ledger of it, and legal holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from api import schemas, sight
+from api.dependencies import TheService, each_once
+from api.errors import problems
+from api.retention_schemas import (
+    Deletion,
+    DeletionPageQuery,
+    Hold,
+    HoldPageQuery,
+    HoldRequest,
+    ReleaseRequest,
+    RetentionRule,
+    RetentionRules,
+)
+from api.security import AsAdmin, AsSupervisor, Identity
+from telephony.errors import CaseNotFound, DatabaseUnavailable, InvalidValue, WrongState
+from telephony.masking import mask_number, mask_text
+from telephony.query_parts import InvalidCursor, Row
+from telephony.retention_book import HoldNotFound
+
+router = APIRouter(tags=["retention"], dependencies=[Depends(each_once)])
+
+HoldId = Annotated[schemas.Word, Path(description="the hold's id")]
+
+
+@router.get("/retention", responses=problems(reads_input=False))
+async def show_retention(service: TheService, _who: AsSupervisor) -> RetentionRules:
+    """What is deleted after how many days."""
+    now = datetime.now(UTC)
+    rules = [
+        RetentionRule(what=rule.subject, days=rule.days, before=rule.before(now))
+        for rule in service.retention.rules
+    ]
+    return RetentionRules(runs_at=f"{service.settings.retention.runs_at:%H:%M}", rules=rules)
+
+
+@router.get("/deletions", responses=problems(InvalidCursor, DatabaseUnavailable))
+async def list_deletions(
+    query: Annotated[DeletionPageQuery, Query()], service: TheService, _who: AsSupervisor
+) -> schemas.Page[Deletion]:
+    """What was deleted by rule, the newest first."""
+    found = await service.retention.deletions(limit=query.limit, cursor=query.cursor)
+    return schemas.Page(items=[Deletion(**row) for row in found.items], next=found.next)
+
+
+@router.get("/holds", responses=problems(InvalidCursor, DatabaseUnavailable))
+async def list_holds(
+    query: Annotated[HoldPageQuery, Query()], service: TheService, who: AsSupervisor
+) -> schemas.Page[Hold]:
+    """Legal holds, the newest first."""
+    found = await service.retention.holds(
+        active=query.active, limit=query.limit, cursor=query.cursor
+    )
+    return schemas.Page(items=[_shape(row, who) for row in found.items], next=found.next)
+
+
+@router.post(
+    "/holds", status_code=201, responses=problems(CaseNotFound, InvalidValue, DatabaseUnavailable)
+)
+async def place_hold(body: HoldRequest, service: TheService, who: AsSupervisor) -> Hold:
+    """Keep everything of a case, or of a caller's calls, whatever the rules say."""
+    row = await service.retention.hold(
+        case=body.case, number=body.number, reason=body.reason, until=body.until, who=who.name
+    )
+    return _shape(row, who)
+
+
+@router.post(
+    "/holds/{hold}/release", responses=problems(HoldNotFound, WrongState, DatabaseUnavailable)
+)
+async def release_hold(
+    hold: HoldId, body: ReleaseRequest, service: TheService, who: AsAdmin
+) -> Hold:
+    """End a legal hold; what is older than the rules allow goes at their next run."""
+    return _shape(await service.retention.release(hold, reason=body.reason, who=who.name), who)
+
+
+def _shape(row: Row, who: Identity) -> Hold:
+    shown = {"case" if name == "case_id" else name: value for name, value in row.items()}
+    if not sight.sees_all(who):
+        shown["number"] = shown["number"] and mask_number(shown["number"])
+        for name in ("reason", "release_reason"):
+            shown[name] = shown[name] and mask_text(shown[name])
+    return Hold(**shown)

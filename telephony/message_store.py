@@ -60,7 +60,7 @@ class MessageStore:
             served += self._served(call)
             ended += [fact for fact in call.facts if fact.kind == "CALLBACK_ENDED"]
         if waiting:
-            await self._add(connection, waiting)
+            await self.add(connection, waiting)
         if served:
             await self._fall_off(connection, served)
         for fact in ended:
@@ -71,7 +71,8 @@ class MessageStore:
         e164 = to_e164(number, self.database.area_code, self.database.country_code)
         return e164 or number or None
 
-    async def _add(self, connection: AsyncConnection, waiting: Sequence[Waiting]) -> None:
+    async def add(self, connection: AsyncConnection, waiting: Sequence[Waiting]) -> None:
+        """Write those that are not on record yet."""
         rows = {one.name: self._row(one) for one in waiting}
         statement = self._insert(MESSAGES).on_conflict_do_nothing(index_elements=["pbx", "name"])
         await connection.execute(statement, list(rows.values()))

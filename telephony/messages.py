@@ -6,6 +6,7 @@
 | the disk filled up while it was spoken               | a message with what is there, or missed |
 | too short a message, or none, and nobody took the call | a missed call when the call is over   |
 | given up in the queue                                | a missed call when the call is over     |
+| the PBX crashed while it was spoken                  | a message, when its file is found       |
 | came to us from another side (incoming hand-over)    | theirs: no missed call                  |
 | 110 took it (the danger key)                         | no missed call                          |
 
@@ -41,6 +42,8 @@ QUEUE = "queue"
 """Why a missed call was missed when the citizen gave up before any message was asked for."""
 NOT_TAKEN = "not-taken"
 """Why, when a message could not be written."""
+CUT_OFF = "cut-off"
+"""Why, of a message that the PBX told nothing of: it crashed while it was spoken."""
 VAIN = frozenset({"unanswered", "busy", "declined", "failed"})
 """Outcomes of a callback in which the citizen was called and not reached."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
 import wave
 from contextlib import suppress
@@ -23,7 +24,7 @@ import structlog
 from sqlalchemy import select, update
 
 from telephony import logs
-from telephony.case_store import CaseStore
+from telephony.case_store import CASES, CaseStore, micros_of, parts, table
 from telephony.cel import Fact
 from telephony.errors import (
     CaseNotFound,
@@ -33,7 +34,9 @@ from telephony.errors import (
     PbxUnavailable,
     WrongState,
 )
-from telephony.message_store import MESSAGES
+from telephony.message_store import MESSAGES, OPEN, MessageStore
+from telephony.messages import CUT_OFF, Waiting
+from telephony.models import LegRecord
 from telephony.pbx import ask_originate
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+LEGS = table(LegRecord)
 SoundState = Literal["ok", "missing", "damaged"]
 
 EVERY_S = 2.0
@@ -56,6 +60,11 @@ GRACE = timedelta(seconds=5)
 SLACK_S = 0.05
 """By how much the length of a whole sound may differ from what the PBX found."""
 AT_ONCE = 50
+ADOPT_EVERY_S = 60.0
+"""How often files are looked for that belong to no message."""
+LEFT_ALONE_S = 30.0
+"""A file that changed later than this may still be spoken to."""
+_NAME = re.compile(r"([0-9]{8}-[A-Za-z0-9._-]{1,80})-m[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,19 @@ def examine(file: Path, length_s: float | None) -> Sound:
     return Sound("ok" if whole else "damaged", digest, round(min(said_s, there_s), 3))
 
 
+def _settled(folder: Path, shortest: int) -> dict[str, tuple[datetime, int]]:
+    """Sounds that nobody speaks to any more, by name: when they changed last, and their bytes."""
+    if not folder.is_dir():
+        return {}
+    before = time.time() - LEFT_ALONE_S
+    found = {}
+    for file in folder.glob("*.wav"):
+        seen = file.stat()
+        if seen.st_mtime < before and seen.st_size >= shortest:
+            found[file.name] = (datetime.fromtimestamp(seen.st_mtime, UTC), seen.st_size)
+    return found
+
+
 class Voicemail:
     """Keeps messages in order while the service runs."""
 
@@ -110,6 +132,8 @@ class Voicemail:
         self._cases = CaseStore(database, settings.pbx.name)
         self._due = asyncio.Event()
         self._lamp: int | None = None
+        self._adopted_at: float | None = None
+        self._store = MessageStore(database, settings.pbx.name, settings.messages.tries)
         self._task: asyncio.Task[None] | None = None
         self._stop_listening = pbx.client.add_event_listener(self._on_event, {"UserEvent"})
         pbx.client.on_up(self._on_up)
@@ -194,6 +218,7 @@ class Voicemail:
                 pass
             self._due.clear()
             try:
+                await self._adopt()
                 while await self._look():
                     pass
                 await self._light()
@@ -206,6 +231,54 @@ class Voicemail:
                 told = error.detail
             except Exception as error:  # noqa: BLE001 - the next message is looked at all the same
                 logs.unexpected(log, "messages cannot be looked at", error)
+
+    async def _adopt(self) -> None:
+        """Files of which no fact tells become messages: the PBX crashed while they were spoken."""
+        folder, now = self._settings.messages.folder, time.monotonic()
+        if folder is None or (self._adopted_at or -ADOPT_EVERY_S) + ADOPT_EVERY_S > now:
+            return
+        self._adopted_at = now
+        shortest = 44 + 16_000 * max(self._settings.line.message_min_s, 1)
+        files = await asyncio.to_thread(_settled, folder, shortest)
+        async with self._database.reading() as connection:
+            for part in parts(sorted(files)):
+                query = select(MESSAGES.c.file).where(MESSAGES.c.file.in_(part))
+                for name in (await connection.execute(query)).scalars():
+                    files.pop(name, None)
+        for name, (changed, size) in files.items():
+            await self._take_up(name, changed, (size - 44) / 16_000)
+
+    async def _take_up(self, file: str, changed: datetime, length_s: float) -> None:
+        name = file.removesuffix(".wav")
+        found = _NAME.fullmatch(name)
+        if found is None:
+            return
+        case = found[1]
+        async with self._database.writing() as connection:
+            query = select(CASES.c.caller).where(CASES.c.case_id == case)
+            row = (await connection.execute(query)).first()
+            goes_on = select(LEGS.c.uniqueid).where(LEGS.c.case_id == case, LEGS.c.state == "open")
+            if row is None or await connection.scalar(goes_on.limit(1)) is not None:
+                return
+            one = Waiting(
+                name=name,
+                kind="message",
+                case=case,
+                caller=row.caller,
+                number=row.caller,
+                at=micros_of(changed),
+                why=CUT_OFF,
+                length_s=length_s,
+                file=file,
+            )
+            await self._store.add(connection, [one])
+            missed = OPEN & (MESSAGES.c.name == f"{case}-missed")
+            await connection.execute(
+                update(MESSAGES)
+                .where(missed)
+                .values(state="served", closed_at=datetime.now(UTC), result="its message was found")
+            )
+        log.warning("a message was found of which the PBX told nothing", name=name)
 
     async def _look(self) -> bool:
         """Look at sounds that nobody has looked at; returns whether there may be more."""

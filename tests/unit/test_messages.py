@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import wave
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from telephony import queries
 from telephony.calendar_book import CalendarBook, calendar_of
@@ -17,7 +19,7 @@ from telephony.cel import Fact
 from telephony.database import Database
 from telephony.errors import AgentNotFound, NotAllowed, WrongState
 from telephony.ledger_check import verify_ledger
-from telephony.legs.model import Leg
+from telephony.legs.model import Leg, moment
 from telephony.message_book import (
     Hand,
     MessageBook,
@@ -30,7 +32,7 @@ from telephony.message_settings import Messages
 from telephony.message_store import MessageStore
 from telephony.messages import due_at, message_of, missed_of, next_try_at
 from telephony.settings import Line, Settings
-from telephony.voicemail import examine
+from telephony.voicemail import LEGS, examine
 from tests.unit.api_fixtures import AGENT_8001, Running, running, told
 
 CITIZEN, OTHER = "13804210001", "13904215678"
@@ -349,6 +351,52 @@ async def test_given_messages_over_http_then_heard_jumped_in_masked_audited_and_
         assert (await verify_ledger(run.service.database)).problems == []
         await _heard_over_http(run, fine["id"], missing["id"], file.read_bytes())
         await _shared_over_http(run, fine["id"])
+
+
+async def test_given_a_crash_of_the_pbx_while_a_message_is_spoken_then_its_file_is_a_message(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "messages"
+    crashed, going_on = call(), call(OTHER, at=100, over=False)
+    files = [
+        sound(folder / f"{one.legs[0].case}-m1.wav", 3) for one in (crashed, going_on, call(at=200))
+    ]
+    cut = bytearray(files[0].read_bytes())
+    cut[4:8] = cut[40:44] = bytes(4)  # Asterisk writes the length into the head when it closes it
+    files[0].write_bytes(cut)
+    for file in files:
+        os.utime(file, (BEGUN / SECOND, BEGUN / SECOND))
+    async with running(tmp_path, messages={"folder": folder}) as run:
+        database = run.service.database
+        async with database.writing() as connection:
+            leg = going_on.legs[0]
+            row: dict[str, Any] = {
+                "pbx": "pbx1",
+                "uniqueid": leg.uniqueid,
+                "linkedid": leg.uniqueid,
+                "state": "open",
+            }
+            row |= {"epoch": 0, "at": moment(leg.first_at), "case_id": leg.case}
+            empty: dict[str, list[str]] = {"channels": [], "channel_names": [], "segments": []}
+            await connection.execute(insert(LEGS), [row | empty])
+        await write(database, crashed, going_on)
+        run.service.voicemail._adopted_at = None
+        run.service.voicemail.poke()
+        async with asyncio.timeout(10):
+            while True:
+                found = (await run.service.messages.page(MessageFilter(), limit=9)).items
+                if len(found) == 2 and all(one["sound"] != "unchecked" for one in found):
+                    break
+                await asyncio.sleep(0.02)
+        states = {(one["kind"], one["why"], one["state"], one["number"]) for one in found}
+        assert states == {
+            ("message", "cut-off", "open", CITIZEN),
+            ("missed", "queue", "served", CITIZEN),
+        }
+        [message] = [one for one in found if one["kind"] == "message"]
+        assert message["sound"] == "damaged"
+        ledger = await queries.ledger(database, message["case"])
+        assert [one["detail"] for one in ledger] == ["its sound is damaged"]
 
 
 async def _looked_at(run: Running) -> list[dict[str, Any]]:

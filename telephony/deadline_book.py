@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from telephony.database import Database
     from telephony.office_hours import Calendar
+    from telephony.responsibility import Entry
     from telephony.settings import Settings
 
 DEADLINES = table(DeadlineRecord)
@@ -170,7 +171,7 @@ class DeadlineBook:
     async def step(self, case: str, key: str, measure: Measure, now: datetime) -> News | None:
         """Do the next step about a deadline, if it is still to be done; say what was done."""
         async with self._database.writing() as connection:
-            stored, _ = await self._store.locked(connection, case)
+            stored, entries = await self._store.locked(connection, case)
             # It may have ended meanwhile.
             await self._work_out(connection, [stored], measure, now)
             which = (DEADLINES.c.case_id == case, DEADLINES.c.key == key)
@@ -183,7 +184,7 @@ class DeadlineBook:
             if step is None:
                 return None
             news = await self._news(connection, stored, row, step, now)
-            await self._note(connection, case, news, now)
+            await self._note(connection, stored, entries, news)
             done = {**row, DONE_AT[step]: now}
             values = {DONE_AT[step]: now, "next_at": self._next_at(deadline, done)}
             await connection.execute(update(DEADLINES).where(*which).values(**values))
@@ -240,22 +241,19 @@ class DeadlineBook:
         )
 
     async def _note(
-        self, connection: AsyncConnection, case: str, news: News, now: datetime
+        self,
+        connection: AsyncConnection,
+        stored: Mapping[str, Any],
+        entries: Sequence[Entry],
+        news: News,
     ) -> None:
-        values = work_fact(
-            case,
-            ENTRIES[news.step],
-            f"{news.step}:{news.key}",
-            BY,
-            to=news.told,
-            detail=news.detail,
-        )
-        fact = Fact(micros_of(now), WORK, values, "")
-        # Locked anew: working out may have come between.
-        stored, entries = await self._store.locked(connection, case)
+        """Put a step into the ledger of its case, which is locked."""
+        what, key = ENTRIES[news.step], f"{news.step}:{news.key}"
+        values = work_fact(news.case, what, key, BY, to=news.told, detail=news.detail)
+        fact = Fact(micros_of(news.at), WORK, values, "")
         await self._store.append(connection, stored, entries, fact)
         # What a step writes changes no deadline.
-        quiet = update(CASES).where(CASES.c.case_id == case).values(due_pending=None)
+        quiet = update(CASES).where(CASES.c.case_id == news.case).values(due_pending=None)
         await connection.execute(quiet)
 
     # -- working out ----------------------------------------------------------------------------

@@ -7,8 +7,7 @@ prepared statement for all rows. Both inside the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -16,9 +15,9 @@ import orjson
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from telephony.case_store import table, when
+from telephony.case_store import table
 from telephony.database import Database
-from telephony.legs.model import Leg, epoch_of, moment
+from telephony.legs.model import Leg, epoch_of, iso_second, moment
 from telephony.models import LegRecord
 from telephony.numbers import to_e164
 
@@ -52,15 +51,16 @@ class LegTable:
 
     def row(self, leg: Leg) -> dict[str, Any]:
         """The row of the table that stands for this leg."""
-        return dict(zip(COLUMNS, self._row(leg), strict=True))
+        return dict(zip(COLUMNS, self._row(leg, moment), strict=True))
 
-    def _row(self, leg: Leg) -> Values:
+    def _row(self, leg: Leg, time: Callable[[int], Any]) -> Values:
         party, caller = leg.party, leg.caller
+        started, answered, ended = leg.started, leg.answered, leg.ended
         return (
             self._pbx,
             epoch_of(leg.uniqueid),
             leg.uniqueid,
-            moment(leg.started if leg.started is not None else leg.first_at),
+            time(started if started is not None else leg.first_at),
             leg.linkedid,
             leg.case,
             leg.role,
@@ -70,9 +70,9 @@ class LegTable:
             self._e164(caller),
             leg.agent,
             leg.department,
-            when(leg.started),
-            when(leg.answered),
-            when(leg.ended),
+            None if started is None else time(started),
+            None if answered is None else time(answered),
+            None if ended is None else time(ended),
             leg.ring_s,
             leg.talk_s,
             leg.hold_s,
@@ -91,13 +91,14 @@ class LegTable:
 
     def values(self, leg: Leg) -> Values:
         """The leg as the driver takes it."""
-        row = self._row(leg)
-        lists = (orjson.dumps(row[-3]), orjson.dumps(row[-2]), orjson.dumps(row[-1]))
-        texts = tuple(one.decode() for one in lists)
-        if not self._database.is_sqlite:
-            return row[:-3] + texts
-        start, answer, end = map(_text, row[13:16])
-        return (*row[:3], _text(row[3]), *row[4:13], start, answer, end, *row[16:-3], *texts)
+        row = self._row(leg, _text if self._database.is_sqlite else moment)
+        channels, names, segments = row[-3:]
+        return (
+            *row[:-3],
+            orjson.dumps(channels).decode(),
+            orjson.dumps(names).decode(),
+            orjson.dumps(segments).decode(),
+        )
 
     async def write(self, connection: AsyncConnection, legs: Sequence[Values]) -> None:
         """Insert these legs, or replace them where they are there."""
@@ -143,6 +144,7 @@ def _upsert(database: Database) -> str:
     )
 
 
-def _text(at: datetime | None) -> str | None:
+def _text(micros: int) -> str:
     """A moment as SQLAlchemy keeps it in SQLite."""
-    return None if at is None else at.replace(tzinfo=None).isoformat(" ", "microseconds")
+    second, fraction = divmod(micros, 1_000_000)
+    return f"{iso_second(second).replace('T', ' ')}.{fraction:06d}"

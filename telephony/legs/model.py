@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -208,7 +209,16 @@ def moment(micros: int) -> datetime:
 
 def iso(micros: int | None) -> str | None:
     """ISO 8601 with zone, microseconds always written."""
-    return None if micros is None else moment(micros).isoformat(timespec="microseconds")
+    if micros is None:
+        return None
+    second, fraction = divmod(micros, 1_000_000)
+    return f"{iso_second(second)}.{fraction:06d}+00:00"
+
+
+@lru_cache(maxsize=4096)
+def iso_second(second: int) -> str:
+    """A second since 1970 as date and time, UTC: a call's times are of few seconds."""
+    return moment(second * 1_000_000).isoformat()[:19]
 
 
 def seconds(micros: int) -> float:
@@ -218,5 +228,8 @@ def seconds(micros: int) -> float:
 
 def epoch_of(uniqueid: str) -> int:
     """The second in which the channel was made, from its uniqueid; 0 where it has none."""
+    made, _, counter = uniqueid.rpartition(".")
+    if len(made) == 10 and made.isdecimal() and counter.isdecimal():  # nearly always
+        return int(made)
     found = re.search(r"(\d{9,11})\.\d+$", uniqueid)
     return int(found[1]) if found is not None else 0

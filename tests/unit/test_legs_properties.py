@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from telephony.call_legs import Leg, LegBuilder, build_legs
 from telephony.cel import CelRow
 from telephony.cel_sort import sort_rows
+from telephony.legs.gaps import gaps_of_call
 from tests.unit.cel_model import Pbx, Phone
 from tests.unit.cel_samples import row
 
@@ -276,3 +277,45 @@ def test_given_one_row_of_an_impossible_time_then_no_other_call_is_touched() -> 
     rows.insert(5, wild)
     legs = by_id(rows)
     assert [leg.state for leg in legs.values()] == ["complete"] * 3
+
+
+@OFTEN
+@given(CHANCE)
+def test_given_rows_missing_anywhere_and_others_late_or_doubled_then_no_leg_is_invented_or_lost(
+    rng: random.Random,
+) -> None:
+    rows = day(rng).rows
+    kept = rng.sample(rows, rng.randrange(1, len(rows) + 1))
+    doubled = kept + rng.choices(kept, k=rng.randrange(len(kept) + 1))
+    late = sorted(doubled, key=lambda one: one.at + rng.randrange(0, 59_000_000))
+    seen = {one.uniqueid for one in kept}
+    for legs in (by_id(late), by_id(in_order(doubled, rows))):
+        assert Counter(one for leg in legs.values() for one in leg.channels) == Counter(seen)
+        for leg in legs.values():
+            assert leg.state in ("complete", "open", "cut_off")
+            assert (leg.state == "complete") <= (leg.started is not None)
+            assert {one for part in leg.segments for one in part.others} <= set(legs)
+
+
+@OFTEN
+@given(CHANCE)
+def test_given_rows_of_starts_and_ends_missing_then_the_gaps_name_just_these_channels(
+    rng: random.Random,
+) -> None:
+    rows = day(rng).rows
+    channels = sorted({one.uniqueid for one in rows})
+    no_start = set(rng.sample(channels, rng.randrange(len(channels) + 1)))
+    no_end = set(rng.sample(channels, rng.randrange(len(channels) + 1)))
+    kept = [
+        one
+        for one in rows
+        if not (one.event == "CHAN_START" and one.uniqueid in no_start)
+        and not (one.event in ("HANGUP", "CHAN_END") and one.uniqueid in no_end)
+    ]
+    seen = {one.uniqueid for one in kept}
+    retired = {one.linkedid for one in kept if one.event == "LINKEDID_END"}
+    last = {one.uniqueid: one.linkedid for one in kept}
+    told = Counter((gap.why, gap.key) for gap in gaps_of_call(kept, (), kept[-1].at))
+    expected = {("no-start", one) for one in no_start & seen}
+    expected |= {("no-end", one) for one in no_end & seen if last[one] in retired}
+    assert told == Counter(expected)

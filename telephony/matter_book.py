@@ -222,15 +222,19 @@ class MatterBook:
         None where no directory is loaded: then a matter is any word. Raises
         :class:`MatterUnknown`.
         """
-        directory = await self.current(connection)
-        if not directory.is_loaded:
-            return None
-        found = directory.get(name)
-        if found is not None:
-            return Chosen(found, directory.version)
+        chosen = await self.known(connection, name)
+        directory = self.directory
+        if chosen is not None or not directory.is_loaded:
+            return chosen
         nearest = ", ".join(one.name for one in directory.nearest(name))
         hint = f"; did you mean: {nearest}" if nearest else "; look it up in the directory"
         raise MatterUnknown(f"the directory has no matter {name!r}{hint}", nearest=nearest)
+
+    async def known(self, connection: AsyncConnection, name: str) -> Chosen | None:
+        """The matter of the newest version with this code or name, or None."""
+        directory = await self.current(connection)
+        found = directory.get(name)
+        return Chosen(found, directory.version) if found is not None else None
 
     async def note(
         self, connection: AsyncConnection, case: str, chosen: Chosen | None, *, by: str

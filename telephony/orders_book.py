@@ -23,6 +23,7 @@ from telephony.case_work import WORK, WORKABLE, given_by, open_dispatches, work_
 from telephony.cel import Fact
 from telephony.errors import HotlineError, NotFound, WrongState
 from telephony.legs.model import moment
+from telephony.matter_book import MatterBook
 from telephony.models import CaseDetails, CaseRecord
 from telephony.numbers import to_e164
 from telephony.office_hours import in_shanghai
@@ -101,9 +102,16 @@ _OUTCOMES: Mapping[str, str] = {
 class OrdersBook:
     """Work orders of one line with all platforms."""
 
-    def __init__(self, database: Database, settings: Settings, teller: OrdersTeller) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        teller: OrdersTeller,
+        matters: MatterBook | None = None,
+    ) -> None:
         self._database = database
         self._settings = settings
+        self._matters = matters or MatterBook(database, settings)
         self._teller = teller
         self._store = CaseStore(database, settings.pbx.name)
 
@@ -239,6 +247,10 @@ class OrdersBook:
             position=data.position,
         )
         await connection.execute(insert(DETAILS), [details.model_dump()])
+        # Another platform may call it what it likes; what our directory knows has its limits.
+        chosen = await self._matters.known(connection, data.matter) if data.matter else None
+        if chosen is not None:
+            await self._matters.note(connection, case, chosen, by=platform.side)
         return case
 
     async def _offer(

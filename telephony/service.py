@@ -108,7 +108,7 @@ class Service(CallControl):
         self.delivery = Delivery(self.outbox, settings)
         teller = OrdersTeller(self.database, settings)
         self.database.ledger_followers.append(teller.follow)
-        self.orders = OrdersBook(self.database, settings, teller)
+        self.orders = OrdersBook(self.database, settings, teller, self.matters)
         self.metrics = Metrics(self.client)
         self.metrics.watch("hotline_calls", "Citizens on the line now", self.calls.calls_now)
         self.metrics.watch("hotline_channels", "Channels on the PBX now", self.calls.channels_now)

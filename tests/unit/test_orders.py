@@ -68,7 +68,7 @@ class Hotline:
     async def ask(
         self, method: str, path: str, who: str = "admin", expect: int = 200, **options: Any
     ) -> Any:
-        headers = {"Authorization": f"Bearer {TOKENS[who]}"}
+        headers = {"Authorization": f"Bearer {TOKENS[who]}", **options.pop("headers", {})}
         answer = await self.client.request(method, f"/api/v1{path}", headers=headers, **options)
         assert answer.status_code == expect, answer.text
         return answer.json() if answer.content else None
@@ -320,6 +320,18 @@ async def test_given_a_new_order_then_a_case_of_theirs_is_offered_to_us_and_they
     ]
     for kind, body in await run.in_outbox():
         assert_fits({"kind": kind, "data": body})
+
+
+async def test_given_a_new_order_with_a_matter_of_our_directory_then_it_has_its_desk_and_limit(
+    run: Hotline,
+) -> None:
+    rows = "code,name,category,direction,desk,feedback_h\n7,信号灯,建议,both,122,16\n"
+    kind = {"Content-Type": "text/csv"}
+    await run.ask("POST", "/matters/import", content=rows.encode(), headers=kind)
+    case = (await run.send(NEW)).json()["case"]
+    proposal = await run.ask("GET", f"/cases/{case}/proposal", "8002")
+    assert (proposal["matter"]["code"], proposal["matter"]["feedback_h"]) == ("7", 16)
+    assert (proposal["desk"], proposal["version"]) == ("122", 1)
 
 
 async def test_given_a_refusal_then_it_stays_theirs_and_they_hear_why(run: Hotline) -> None:

@@ -31,6 +31,7 @@ from telephony.errors import WrongState
 from telephony.ledger_check import verify_ledger
 from telephony.mail_queue import MAILS
 from telephony.matter_models import CaseMatter, MatterRecord, MatterVersion
+from telephony.message_book import MessageBook
 from telephony.message_models import MessageRecord
 from telephony.models import CaseRecord
 from telephony.office_hours import SHANGHAI
@@ -38,6 +39,7 @@ from telephony.outbox import OUTBOX
 from telephony.responsibility import GENESIS
 from telephony.settings import Settings, load_settings
 from tests.empty_record import empty_record
+from tests.unit import test_messages
 
 CASE = "20261124-1795482000.0"
 OTHER = "20261124-1795482001.7"
@@ -422,6 +424,35 @@ async def test_given_citizens_who_wait_then_the_line_holds_them_until_somebody_d
     scene.now = at("2026-12-25T10:00")
     assert await keeper.round() == []
     assert await scene.running() == {}
+
+
+async def test_given_calls_as_the_recorder_writes_them_then_messages_and_missed_calls_are_due(
+    scene: Scene,
+) -> None:
+    scene.now = at("2026-11-23T10:30")
+    missed = test_messages.call(test_messages.OTHER, at=100)
+    await test_messages.write(
+        scene.database, test_messages.call(facts=(test_messages.left(),)), missed
+    )
+    keeper = scene.keeper()
+    await keeper.round()
+    rows = {one["kind"]: one for one in await scene.rows(DEADLINES)}
+    assert set(rows) == {"message", "missed_call"}
+    assert {one["holder"] for one in rows.values()} == {"2800122"}
+    assert rows["message"]["due_at"] == at("2026-11-24T10:00:01")
+    calendar = CalendarBook(scene.database, scene.settings)
+    messages = MessageBook(scene.database, scene.settings, calendar)
+    (message,) = await test_messages.rows(messages, kind="message")
+    await messages.take(message["id"], "8001")
+    # The citizen calls again and is answered: nothing is written about the case that was missed.
+    served = ("TAKEN", {"agent": "8001", "leg": "1.2"})
+    again = test_messages.call(test_messages.OTHER, at=600, facts=(served,))
+    await test_messages.write(scene.database, again)
+    await keeper.round()
+    rows = {one["kind"]: one for one in await scene.rows(DEADLINES)}
+    assert rows["message"]["holder"] == "8001"
+    assert rows["missed_call"]["ended_at"] is not None
+    assert rows["feedback"]["ended_at"] is None
 
 
 async def test_given_the_calendar_or_the_limits_change_then_open_deadlines_follow(

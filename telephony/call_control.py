@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telephony import callbacks, handover, live_agents, live_calls, rooms
+from telephony import callbacks, dead_phones, handover, live_agents, live_calls, rooms
 from telephony.agents import Agents
 from telephony.ami_client import AmiClient
 from telephony.aside import Asides
@@ -35,7 +35,7 @@ class CallControl:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         events = live_calls.EVENTS | live_agents.EVENTS | handover.EVENTS | rooms.EVENTS
-        events |= callbacks.EVENTS
+        events |= callbacks.EVENTS | dead_phones.EVENTS
         self.client = AmiClient.from_settings(settings.pbx, events=events)
         self.pbx = Pbx(self.client, settings)
         self.calls = LiveCalls(self.pbx, settings)
@@ -44,7 +44,7 @@ class CallControl:
         self.transfers = Transfers(self.offers)
         self.asides = Asides(self.offers, self.calls, settings)
         self.monitors = Monitors(self.pbx, self.calls, settings)
-        self.recordings = Recordings(self.offers)
+        self.recordings = Recordings(self.offers, settings.recording)
         self.handovers = Commands(self.pbx, self.calls)
         longest = max((target.longest_s for target in targets(settings)), default=0)
         self.three_ways = ThreeWays(self.offers, ring_s=2 * longest + 30)
@@ -61,9 +61,9 @@ class CallControl:
         """Let go of the PBX. Its calls go on."""
         await self.client.stop()
         self.offers.close()
+        self.recordings.close()
         self.asides.close()
         self.calls.close()
         self.rooms.close()
-        self.room_controls.close()
         self.live_agents.close()
         self.callbacks.close()

@@ -75,7 +75,7 @@ class CaseStore:
             entry_rows += [_entry_row(entry) for entry in added]
             stored = known.get(case)
             case_rows.append(self._case(case, mine, facts, [*before, *added], stored))
-            for one in handovers(facts).values():
+            for one in handovers(facts, [*before, *added]).values():
                 handover_rows[one.id] = self._handover(one, case)
         await connection.execute(upsert(self.database, CASES), case_rows)
         if entry_rows:

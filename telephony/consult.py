@@ -89,13 +89,18 @@ class Commands:
     async def confirm(self, handover_id: str, *, who: str | None) -> RunningHandover:
         """The desk takes the call, as by pressing 1 on its phone."""
         call, running = self._for(handover_id, who, "confirm")
-        await self._send(running, [_key(_one(call, running, "target"), "1")])
+        legs = [one for one in self._targets(call, running, who) if one.state == "Up"]
+        await self._send(running, [_key(leg, "1") for leg in legs[:1]])
         return running
 
     async def decline(self, handover_id: str, *, who: str | None) -> RunningHandover:
-        """The desk refuses, while it rings or after it has answered."""
+        """The desk refuses, while it rings or after it has answered.
+
+        Of a group each member refuses for its own phone, as by the phone's own key: the others ring
+        on. Without ``who``, as for a supervisor, all that ring at this moment are refused for.
+        """
         call, running = self._for(handover_id, who, "decline")
-        legs = _legs(call, running, "target")
+        legs = self._targets(call, running, who)
         await self._send(running, [ask_hangup(leg.name, DECLINED) for leg in legs])
         return running
 
@@ -108,10 +113,29 @@ class Commands:
 
     def _for(self, handover_id: str, who: str | None, command: str) -> tuple[Call, RunningHandover]:
         call, running = self.find(handover_id)
-        if who is not None and running.desk != who:
+        if who not in (None, running.desk, *self._calls.directory.members(running.desk)):
             raise NotAllowed(f"hand-over {handover_id} is for {running.desk}")
         must_allow(running.id, running.kind, running.state, command)
         return call, running
+
+    def _targets(self, call: Call, running: RunningHandover, who: str | None) -> list[Channel]:
+        """The legs that ring or have answered for the desk or group; a member's own, if ``who`` is
+        one."""
+        directory = self._calls.directory
+        members = directory.members(running.desk)
+        told = _legs(call, running, "target")
+        # A group's phones are their owners' until one of them answers.
+        ringing = [
+            one
+            for one in call.parties
+            if one is not call.citizen
+            and one.state != "Up"
+            and any(directory.is_phone_of(member, one) for member in members)
+        ]
+        legs = {one.uniqueid: one for one in (*told, *ringing)}.values()
+        if who in members:
+            return [one for one in legs if directory.is_phone_of(who, one)]
+        return list(legs)
 
     async def _send(self, running: RunningHandover, asks: Sequence[Ask]) -> None:
         if not asks:

@@ -68,7 +68,8 @@ class Phone:
     Without a password it is known by its name alone; with a ``contact`` (a SIP URI) it is reached
     there and need not register. A call in which nothing is heard from it for ``silence_s`` seconds
     (``held_silence_s`` while it holds the call) is ended by the PBX: the phone has gone without a
-    word. ``mailbox``: whose new messages its lamp shows.
+    word. ``mailbox``: whose new messages its lamp shows. ``qualify_s``: how often a phone that
+    registers is asked whether it is there, in seconds.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Phone:
     silence_s: int = 60
     held_silence_s: int = 300
     mailbox: str = ""
+    qualify_s: int = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ class Offers:
 
     def __init__(self, pbx: Pbx, calls: LiveCalls, settings: Settings) -> None:
         self.pbx = pbx
-        self._calls = calls
+        self.calls = calls
         self._settings = settings
         self._waiting: dict[str, asyncio.Future[Handover]] = {}
         # What the PBX was seen to have; forgotten when it reloads its dialplan or the link drops.
@@ -126,13 +126,13 @@ class Offers:
         ``agent`` limits it to calls of this agent. Raises :class:`CallNotFound`,
         :class:`HandoverRunning`, :class:`WrongState`, :class:`NotAllowed`.
         """
-        call = self._calls.call(call_id)
+        call = self.calls.call(call_id)
         if call.citizen is None:
             raise WrongState(f"call {call.id} has no citizen on it; only their calls are handed on")
         self.none_runs(call)
         if call.state == "three-way":
             raise WrongState(f"call {call.id} is a three-way call; it can be handed over after it")
-        talking = self._calls.agent_channel(call)
+        talking = self.calls.agent_channel(call)
         if talking is None:
             raise WrongState(f"nobody talks with the citizen of call {call.id} now ({call.state})")
         if agent is not None and talking.party != agent:
@@ -177,7 +177,7 @@ class Offers:
             async with asyncio.timeout(OFFER_LIMIT_S):
                 return await future
         except TimeoutError:
-            self._calls.call(call_id)
+            self.calls.call(call_id)
             raise PbxTimeout(
                 "the PBX took the key but did not say that the hand-over began; look at the call"
             ) from None

@@ -19,17 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import structlog
-
-from telephony.errors import PbxRefused, PbxTimeout, PbxUnavailable
-from telephony.pbx import Pbx, known
+from telephony.live_picture import LivePicture
+from telephony.pbx import QueueNow, known
 
 if TYPE_CHECKING:
     from telephony.ami_client import Event
-    from telephony.pbx import QueueNow
+    from telephony.pbx import Pbx
     from telephony.settings import Settings
-
-log = structlog.get_logger(__name__)
 
 MEMBER = frozenset({"QueueMemberStatus", "QueueMemberPause", "QueueMemberAdded"})
 """Events that carry the whole of a membership."""
@@ -111,7 +107,7 @@ class _Caller:
     since: float
 
 
-class LiveAgents:
+class LiveAgents(LivePicture[QueueNow]):
     """The agents and the waiting callers of one PBX.
 
     ``clock`` gives seconds since 1970.
@@ -120,30 +116,15 @@ class LiveAgents:
     def __init__(
         self, pbx: Pbx, settings: Settings, *, clock: Callable[[], float] = time.time
     ) -> None:
-        self._pbx = pbx
         self._clock = clock
         self._by_device = {agent.dial: agent for agent in settings.agents}
-        self._ready = False
-        self._waiting: list[Event] | None = []
-        self._clear()
         self.on_agent: Callable[[str], None] = lambda interface: None
         """Called with the device of an agent whose state may have changed."""
         self.on_queue: Callable[[str], None] = lambda queue: None
         """Called with the name of a queue whose callers have changed."""
-        self._stop_listening = pbx.client.add_event_listener(self._on_event, EVENTS)
-        pbx.client.on_up(self.rebuild)
-        pbx.client.on_down(self._on_down)
-
-    def close(self) -> None:
-        """Stop following the PBX's events."""
-        self._stop_listening()
+        super().__init__(pbx, EVENTS, "agents")
 
     # -- what is asked --------------------------------------------------------------------------
-
-    @property
-    def ready(self) -> bool:
-        """Whether the picture stands."""
-        return self._ready
 
     def agents(self) -> list[AgentNow]:
         """All agents of the settings, then other members of queues; raises PbxUnavailable."""
@@ -181,40 +162,8 @@ class LiveAgents:
 
     # -- how the picture is kept ----------------------------------------------------------------
 
-    async def rebuild(self) -> None:
-        """Ask the PBX for members and callers and start anew; runs at every link-up."""
-        self._ready = False
-        self._waiting = []
-        try:
-            now = await self._ask_until_told()
-        except PbxRefused as error:
-            log.error("no agents' states: the PBX does not tell its queues", reason=error.detail)
-            self._waiting = None
-            return
-        self._clear()
-        self._take(now)
-        meanwhile, self._waiting = self._waiting or [], []
-        for event in meanwhile:  # each sets or removes: one that is counted already changes nothing
-            self._apply(event)
-        self._ready = True
-
-    async def _ask_until_told(self) -> QueueNow:
-        while True:
-            try:
-                return await self._pbx.queues()
-            except PbxTimeout:
-                log.warning("the PBX did not tell its queues in time; asking again")
-
-    def _on_down(self) -> None:
-        self._ready = False
-        self._waiting = []
-        self._clear()
-
-    def _on_event(self, event: Event) -> None:
-        if self._ready:
-            self._apply(event)
-        elif self._waiting is not None:
-            self._waiting.append(event)
+    async def _ask(self) -> QueueNow:
+        return await self._pbx.queues()
 
     def _clear(self) -> None:
         # By device, then by queue: an agent may be in several.
@@ -222,8 +171,8 @@ class LiveAgents:
         self._callers: dict[str, list[_Caller]] = {}
         self._since: dict[str, tuple[AgentState, float | None]] = {}
 
-    def _take(self, now: QueueNow) -> None:
-        for member in now.members:
+    def _take(self, answer: QueueNow) -> None:
+        for member in answer.members:
             self._callers.setdefault(member.queue, [])
             queues = self._members.setdefault(member.interface, {})
             queues[member.queue] = _Member(member.name, member.status, member.paused, member.reason)
@@ -232,7 +181,7 @@ class LiveAgents:
             since = member.last_pause if state == "paused" else 0
             self._since[member.interface] = (state, float(since) or None)
         now_s = self._clock()
-        for caller in sorted(now.callers, key=lambda one: (one.queue, one.position)):
+        for caller in sorted(answer.callers, key=lambda one: (one.queue, one.position)):
             waiting = _Caller(caller.uniqueid, caller.channel, caller.caller, now_s - caller.wait_s)
             self._callers.setdefault(caller.queue, []).append(waiting)
 
@@ -313,13 +262,6 @@ class LiveAgents:
             else "",
             queues=tuple(sorted(members)),
         )
-
-    def _need_picture(self) -> None:
-        if not self._ready:
-            raise PbxUnavailable(
-                f"there is no link to the PBX {self._pbx.name} at this moment; "
-                "calls go on, try again in a few seconds"
-            )
 
 
 def _member(event: Event) -> _Member:

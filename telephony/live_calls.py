@@ -1,9 +1,4 @@
-"""Who is talking with whom now, from AMI events; rebuilt from the PBX after every reconnect.
-
-The picture is never guessed: without a link there is none (:class:`PbxUnavailable`), because a
-stale one would send callers to people who have left. Events that arrive while the picture is
-rebuilt are kept and applied on top of it: each of them sets or removes, so replaying one that the
-PBX's answer has already counted changes nothing.
+"""Who is talking with whom now, from AMI events: a picture of the PBX's channels.
 
 Only the events in :data:`EVENTS` are needed; ``Newexten`` and ``VarSet``, which are most of what
 Asterisk says, are not.
@@ -16,9 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-import structlog
-
-from telephony.errors import CallNotFound, PbxRefused, PbxTimeout, PbxUnavailable
+from telephony.errors import CallNotFound
 from telephony.live_handovers import (
     ANSWERED,
     ENDS_HANDOVER,
@@ -37,15 +30,14 @@ from telephony.live_model import (
     State,
     state_of,
 )
+from telephony.live_picture import LivePicture
 from telephony.live_shapes import handover_news
-from telephony.pbx import Pbx, known
+from telephony.pbx import ChannelNow, known
 
 if TYPE_CHECKING:
     from telephony.ami_client import Event
-    from telephony.pbx import ChannelNow
+    from telephony.pbx import Pbx
     from telephony.settings import Settings
-
-log = structlog.get_logger(__name__)
 
 SNAPSHOTS = (
     "Newchannel",
@@ -65,34 +57,19 @@ EVENTS = frozenset({*SNAPSHOTS, "Rename", "Hangup", "UserEvent"})
 """All events the live picture needs: what the AMI link must let through."""
 
 
-class LiveCalls:
+class LiveCalls(LivePicture[list[ChannelNow]]):
     """The calls in progress on one PBX."""
 
     def __init__(self, pbx: Pbx, settings: Settings) -> None:
-        self._pbx = pbx
-        self._directory = Directory(settings)
-        self._ready = False
-        # What happened while the PBX told us its channels; applied on top of its answer.
-        self._waiting: list[Event] | None = []
+        self.directory = Directory(settings)
+        """Whose device is whose."""
         self.on_touch: Callable[[str], None] = lambda uniqueid: None
         """Called with the uniqueid of a channel to whose calls something may have happened."""
         self.on_handover: Callable[[dict[str, Any]], None] = lambda news: None
         """Called when a hand-over has begun, has ended or the citizen is on the way back."""
-        self._clear()
-        self._stop_listening = pbx.client.add_event_listener(self._on_event, EVENTS)
-        pbx.client.on_up(self.rebuild)
-        pbx.client.on_down(self._on_down)
-
-    def close(self) -> None:
-        """Stop following the PBX's events."""
-        self._stop_listening()
+        super().__init__(pbx, EVENTS, "calls")
 
     # -- what is asked --------------------------------------------------------------------------
-
-    @property
-    def ready(self) -> bool:
-        """Whether the picture stands: the link is up and the PBX has told us its channels."""
-        return self._ready
 
     def calls(self) -> list[Call]:
         """All calls, the oldest first; raises :class:`PbxUnavailable` without a picture."""
@@ -180,45 +157,13 @@ class LiveCalls:
 
     # -- how the picture is kept ----------------------------------------------------------------
 
-    async def rebuild(self) -> None:
-        """Ask the PBX for its channels and start the picture anew; runs at every link-up."""
-        self._ready = False
-        # What the PBX said before this question, its answer counts already; of a link that broke
-        # while we asked, the end of a channel may be missing.
-        self._waiting = []
-        try:
-            channels = await self._ask_until_told()
-        except PbxRefused as error:
-            log.error("no live calls: the PBX does not tell its channels", reason=error.detail)
-            self._waiting = None  # no picture is coming, nothing to keep for it
-            return
-        self._clear()
-        for now in channels:
+    async def _ask(self) -> list[ChannelNow]:
+        return await self._pbx.channels((*VARIABLES, HANDOVER, ANSWERED))
+
+    def _take(self, answer: list[ChannelNow]) -> None:
+        for now in answer:
             self._add(now)
-        self._citizens |= taken_up(channels, self._citizens)
-        meanwhile, self._waiting = self._waiting or [], []
-        for event in meanwhile:
-            self._apply(event)
-        log.info("live calls rebuilt", channels=len(channels), meanwhile=len(meanwhile))
-        self._ready = True
-
-    async def _ask_until_told(self) -> list[ChannelNow]:
-        while True:
-            try:
-                return await self._pbx.channels((*VARIABLES, HANDOVER, ANSWERED))
-            except PbxTimeout:  # a list that stopped half-way; each try has its own time limit
-                log.warning("the PBX did not tell its channels in time; asking again")
-
-    def _on_down(self) -> None:
-        self._ready = False
-        self._waiting = []
-        self._clear()
-
-    def _on_event(self, event: Event) -> None:
-        if self._ready:
-            self._apply(event)
-        elif self._waiting is not None:
-            self._waiting.append(event)
+        self._citizens |= taken_up(answer, self._citizens)
 
     def _clear(self) -> None:
         self._channels: dict[str, Channel] = {}
@@ -338,19 +283,19 @@ class LiveCalls:
         self._linked.move(channel.uniqueid, channel.linkedid, linkedid)
         self._accounts.move(channel.uniqueid, channel.account, account)
         channel.linkedid, channel.account = linkedid, account
-        if channel.uniqueid in self._citizens or self._directory.is_citizen(channel):
+        if channel.uniqueid in self._citizens or self.directory.is_citizen(channel):
             channel.role, channel.party = "citizen", channel.caller
             self._citizens.setdefault(channel.uniqueid, None)
         elif not channel.told:
-            channel.role, channel.party = self._directory.of_device(channel)
+            channel.role, channel.party = self.directory.of_device(channel)
             for caller in self._accounts.get(account):
                 running = self._citizens.get(caller)
-                if running is not None and self._directory.rings(running.desk, channel):
+                if running is not None and self.directory.rings(running.desk, channel):
                     self._tell(channel, running.desk)
 
     def _tell(self, channel: Channel, party: str) -> None:
         if party and channel.uniqueid not in self._citizens:
-            channel.role, channel.party = self._directory.of_party(party)
+            channel.role, channel.party = self.directory.of_party(party)
             channel.told = True
 
     def _put_in_bridge(self, channel: Channel, bridge: str) -> None:
@@ -365,13 +310,6 @@ class LiveCalls:
         if self._names.get(channel.name) == channel.uniqueid:
             del self._names[channel.name]
         del self._channels[channel.uniqueid]
-
-    def _need_picture(self) -> None:
-        if not self._ready:
-            raise PbxUnavailable(
-                f"there is no link to the PBX {self._pbx.name} at this moment; "
-                "calls go on, try again in a few seconds"
-            )
 
     def _others_in_bridge(self, channel: Channel) -> list[Channel]:
         inside = (self._channels[one] for one in self._bridges.get(channel.bridge))

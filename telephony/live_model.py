@@ -146,6 +146,10 @@ class Directory:
             desk.id: frozenset(devices(desk.dial) + devices(desk.dial_backup or ""))
             for desk in settings.desks
         }
+        self._members = {group.id: frozenset(group.members) for group in settings.groups}
+        self._devices = self._desks | {
+            one.id: frozenset(devices(one.dial)) for one in settings.agents
+        }
         self._parties: dict[str, tuple[Role, str]] = {}
         for device in frozenset().union(*self._desks.values()):
             # A desk's own device stays its own when a ring-all desk rings it too; desks behind one
@@ -174,6 +178,14 @@ class Directory:
         found = self._outside(desk) if desk not in self._desks else None
         dial = found.dial_for(desk) if found is not None else ""
         return channel.endpoint in self._desks.get(desk, devices(dial))
+
+    def members(self, target: str) -> frozenset[str]:
+        """The agents and desks that a group is made of; nobody for what is no group."""
+        return self._members.get(target, frozenset())
+
+    def is_phone_of(self, party: str, channel: Channel) -> bool:
+        """Whether this channel's device is that agent's or desk's."""
+        return channel.endpoint in self._devices.get(party, ())
 
     def of_party(self, party: str) -> tuple[Role, str]:
         """Role and party of somebody the dialplan names: an agent, else a desk."""

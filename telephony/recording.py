@@ -12,19 +12,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qsl
 
+import structlog
 from sqlalchemy import select
 
 from telephony.case_store import LEDGER
-from telephony.errors import NotFound, PbxRefused, WrongState
+from telephony.errors import NotFound, PbxRefused, PbxUnavailable, WrongState
 from telephony.pbx import Ask, ask_originate, ask_set_var
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from telephony.ami_client import Event
+    from telephony.around_settings import Recording as RecordingSetting
     from telephony.database import Database
     from telephony.handover import Offers
     from telephony.live_model import Channel
     from telephony.pbx import Pbx
 
+log = structlog.get_logger(__name__)
+
+EVENTS = frozenset({"UserEvent"})
 Change = Literal["paused", "resumed"]
 
 NAME = re.compile(r"([0-9]{8}-[A-Za-z0-9._-]{1,80})~([A-Za-z0-9._-]{1,80})")
@@ -51,11 +60,42 @@ class Recording:
 
 
 class Recordings:
-    """Pause and go on, over HTTP."""
+    """Pause and go on, over HTTP; and the one recording that the dialplan cannot begin.
 
-    def __init__(self, offers: Offers) -> None:
+    A desk that was asked on an agent's second line and is joined with the citizen afterwards has a
+    leg on which nothing of the dialplan runs any more, and what was begun before goes silent for
+    the citizen's side (issue 507 of Asterisk). So its recording is begun from here.
+    """
+
+    def __init__(self, offers: Offers, setting: RecordingSetting) -> None:
         self._offers = offers
         self._pbx: Pbx = offers.pbx
+        self._stop_listening: Callable[[], None] | None = None
+        if setting.on and setting.after_transfer:
+            listen = self._pbx.client.add_event_listener
+            self._stop_listening = listen(self._on_event, EVENTS)
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._stop_listening is not None:
+            self._stop_listening()
+
+    async def _on_event(self, event: Event) -> None:
+        fact = dict(parse_qsl(event.get("Facts")))
+        if event.get("Kind") != "HOTLINE_ACCEPTED" or fact.get("way") != "joined":
+            return
+        leg = self._offers.calls.channel(fact.get("leg", ""))
+        if leg is None:
+            return
+        name = f"{fact.get('case', '')}~{leg.uniqueid}"
+        if not NAME.fullmatch(name):
+            return
+        try:
+            if not await self._pbx.get_var(leg.name, "RECORDING"):
+                mark = ask_set_var(leg.name, "RECORDING", name)
+                await self._pbx.together(mark, *_asks(leg, name, "started", ""))
+        except (PbxRefused, PbxUnavailable) as error:
+            log.warning("a joined call is not recorded", leg=leg.uniqueid, reason=error.detail)
 
     async def change(self, call_id: str, what: Change, *, agent: str | None = None) -> str:
         """Pause the recording of a call, or go on; returns its id.
@@ -72,34 +112,36 @@ class Recordings:
             if not name or state != STATES[what]:
                 raise WrongState(f"the recording of call {pressed.call.id} is {state or 'off'}")
             try:
-                await self._pbx.together(*self._asks(leg, name, what, pressed.agent.party))
+                await self._pbx.together(*_asks(leg, name, what, pressed.agent.party))
             except PbxRefused as error:
                 raise WrongState(f"call {pressed.call.id} changed: {error.detail}") from error
         return name
 
-    def _asks(self, leg: Channel, name: str, what: Change, by: str) -> list[Ask]:
-        change = (
-            Ask("StopMixMonitor", {"Channel": leg.name})
-            if what == "paused"
-            else Ask(
-                "MixMonitor",
-                {"Channel": leg.name, "File": f"hotline/{name}.wav", "Options": "ab"},
-            )
+
+def _asks(leg: Channel, name: str, what: Change | Literal["started"], by: str) -> list[Ask]:
+    change = (
+        Ask("StopMixMonitor", {"Channel": leg.name})
+        if what == "paused"
+        else Ask(
+            "MixMonitor",
+            {"Channel": leg.name, "File": f"hotline/{name}.wav", "Options": "ab"},
         )
-        facts = f"case={leg.account}&what={what}&recording={name}&leg={leg.uniqueid}&by={by}"
-        note = ask_originate(
-            "Local/s@hotline-note/n",
-            "hotline-third-idle",
-            "s",
-            variables={
-                "__CASE_ID": leg.account,
-                "__NOTE": "HOTLINE_RECORDING",
-                "__FACTS": facts,
-            },
-            ring_s=10,
-        )
-        state = "paused" if what == "paused" else "on"
-        return [change, ask_set_var(leg.name, "RECORDING_STATE", state), note]
+    )
+    case = name.partition("~")[0]
+    facts = f"case={case}&what={what}&recording={name}&leg={leg.uniqueid}"
+    note = ask_originate(
+        "Local/s@hotline-note/n",
+        "hotline-third-idle",
+        "s",
+        variables={
+            "__CASE_ID": case,
+            "__NOTE": "HOTLINE_RECORDING",
+            "__FACTS": f"{facts}&by={by}" if by else facts,
+        },
+        ring_s=10,
+    )
+    state = "paused" if what == "paused" else "on"
+    return [change, ask_set_var(leg.name, "RECORDING_STATE", state), note]
 
 
 async def of_case(database: Database, case: str) -> list[Recording]:

@@ -10,6 +10,7 @@
 | the desk joined a three-way call    | undecided    | as before                                 |
 | in the three-way call, a desk said it takes the case | accepted | that desk                 |
 | ... or it is undecided              | undecided    | who did before that three-way call        |
+| ... said too late: another side has accepted it since, or it is closed | undecided | as before |
 | declined                            | declined     | as before                                 |
 | not answered                        | unanswered   | as before                                 |
 | busy, unreachable, failed, caller gone | failed    | as before                                 |
@@ -144,14 +145,22 @@ def first_contact(legs: Sequence[Leg], case: str) -> tuple[Leg, int] | None:
 
 HANDOVER_FACTS = frozenset({"HANDED", "OFFERED", "ROUTE", "ACCEPTED", "TAKEN", "ENDED", "RETURNED"})
 """What tells of a hand-over. HANDED: another side's to us; TAKEN with its id: our answer to it."""
+JOINED = "joined a three-way call"
+"""The detail of a hand-over to a third party that came into the room."""
 INCOMING = "incoming"
 """The kind of a hand-over to us."""
 
 
-def handovers(facts: Iterable[Fact]) -> dict[str, Handover]:
-    """The hand-overs that these facts tell of; the first outcome of each counts."""
+def handovers(facts: Iterable[Fact], entries: Iterable[Entry] = ()) -> dict[str, Handover]:
+    """The hand-overs that these facts tell of.
+
+    One outcome of each counts: the one that is in the ledger (``entries``), whatever comes after it
+    or turns out to have been before; else the first.
+    """
     found: dict[str, Handover] = {}
-    for fact in sorted(facts, key=lambda one: one.at):
+    facts = sorted(facts, key=lambda one: one.at)
+    counts = _outcomes(facts, entries)
+    for fact in facts:
         name, values = fact.values.get("id", ""), fact.values
         if not name or fact.kind not in HANDOVER_FACTS:
             continue
@@ -168,12 +177,25 @@ def handovers(facts: Iterable[Fact]) -> dict[str, Handover]:
             one.route = _number(values.get("route")) or one.route
         elif fact.kind == "RETURNED":
             one.returned_to, one.returned = values.get("to") or None, fact.at
-        elif one.decided is None:
+        elif fact is counts[name]:
             one.decided = fact.at
             one.leg = values.get("leg") or None
             one.cause = _number(values.get("cause"))
             accepted = fact.kind in ("ACCEPTED", "TAKEN")
             one.state = "accepted" if accepted else values.get("outcome") or "failed"
+    return found
+
+
+def _outcomes(facts: Iterable[Fact], entries: Iterable[Entry]) -> dict[str, Fact]:
+    """Of each hand-over the fact that decided it."""
+    settled = {one.key.removeprefix("outcome:"): one.at for one in entries}
+    found: dict[str, Fact] = {}
+    for fact in facts:
+        name = fact.values.get("id", "")
+        if fact.kind in ("ACCEPTED", "TAKEN", "ENDED") and name:
+            first = found.setdefault(name, fact)
+            if fact.at == settled.get(name) != first.at:
+                found[name] = fact
     return found
 
 
@@ -193,8 +215,8 @@ def new_entries(case: str, existing: Sequence[Entry], facts: Iterable[Fact]) -> 
     added: list[Entry] = []
     for fact in facts:
         entry = _entry(case, fact, kinds, last)
-        if entry is not None and fact.kind == "DECIDED" and entry.event == "undecided":
-            entry = replace(entry, responsible=_before_room([*existing, *added], entry.handover))
+        if entry is not None and fact.kind == "DECIDED":
+            entry = _room_entry(entry, [*existing, *added])
         if entry is None or entry.key in known:
             continue
         entry = replace(entry, hash=entry.computed_hash())
@@ -235,7 +257,7 @@ def _entry(
         case "OFFERED":
             event, key, detail = "offered", f"offered:{name}", values.get("kind") or None
         case "ACCEPTED" if "three-way" in (kinds.get(name), values.get("way")):
-            event, key, detail = "undecided", f"outcome:{name}", "joined a three-way call"
+            event, key, detail = "undecided", f"outcome:{name}", JOINED
         case "ACCEPTED":
             event, key, responsible = "accepted", f"outcome:{name}", desk or responsible
         case "DECIDED":
@@ -266,6 +288,34 @@ def _entry(
     return Entry(
         case, number, key, fact.at, event, by, to, responsible, leg, name, detail, previous
     )
+
+
+def room_began(room: str) -> int:
+    """When a three-way call began, in seconds since 1970, by its name; 0 where it does not say."""
+    digits = room.rpartition("-r")[2]
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
+def later_side(entries: Sequence[Entry], room: str) -> str | None:
+    """Who came to answer for the case by another way after this three-way call began, if any."""
+    began = room_began(room)
+    after = (began + 1) * 1_000_000  # its name has whole seconds
+    for entry in reversed(entries):
+        moves = entry.event in ("accepted", "returned") and not entry.key.startswith("decided:")
+        if began and moves and entry.at >= after:
+            return entry.responsible
+    return None
+
+
+def _room_entry(entry: Entry, entries: Sequence[Entry]) -> Entry:
+    """A decision of a three-way call, as far as it still counts."""
+    later = later_side(entries, entry.handover or "")
+    if later is not None or case_state(entries) in ("closed", "merged"):
+        before = entries[-1].responsible if entries else None
+        return replace(entry, event="undecided", responsible=before, detail="said too late")
+    if entry.event == "undecided":
+        return replace(entry, responsible=_before_room(entries, entry.handover))
+    return entry
 
 
 def _before_room(entries: Sequence[Entry], room: str | None) -> str | None:

@@ -1,20 +1,18 @@
-"""The controls around a three-way call: mute, hold, put out, call in, lock, record, decide, end.
+"""The controls around a three-way call: mute, hold, put out, call in, lock, record, transfer.
 
 What a room does by itself (who is left alone, when it is a call of two again) stands in the
 dialplan and holds without this service; here is what a supervisor or agent presses on a page.
-Every control may be pressed twice: the second time nothing changes.
+Every control may be pressed twice: the second time nothing changes. What came of a room, and its
+end, are in :mod:`telephony.room_outcome`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
 
 from telephony.errors import (
     CallNotFound,
-    InvalidValue,
     NotAllowed,
     NotInRoom,
     PartyNotFound,
@@ -24,14 +22,13 @@ from telephony.errors import (
     RoomLocked,
     WrongState,
 )
-from telephony.handover import OFFER_LIMIT_S, Handover, Pressed
+from telephony.handover import Handover, Pressed
 from telephony.live_model import Call, Channel
-from telephony.pbx import Ask, ask_hangup, ask_originate, ask_redirect, ask_set_var
-from telephony.room_model import Conference, Decision, Outcome, Party
+from telephony.pbx import Ask, ask_hangup, ask_redirect, ask_set_var
+from telephony.room_model import Conference, Party
 from telephony.rooms import Room, members_of
 
 if TYPE_CHECKING:
-    from telephony.ami_client import Event
     from telephony.call_control import CallControl
 
 MOVE_LIMIT_S = 2.0
@@ -52,12 +49,6 @@ class RoomControls:
         self._pbx, self._calls, self._rooms = control.pbx, control.calls, control.rooms
         self._offers, self._three_ways = control.offers, control.three_ways
         self._transfers = control.transfers
-        self._noted: dict[str, asyncio.Future[None]] = {}
-        self._stop_listening = control.client.add_event_listener(self._on_event, {"UserEvent"})
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._stop_listening()
 
     # -- what is asked --------------------------------------------------------------------------
 
@@ -67,12 +58,13 @@ class RoomControls:
 
     async def conference(self, conference_id: str, *, agent: str | None = None) -> Conference:
         """One of them, by its case or by its call's id."""
-        found = await self._now(self._rooms.room(self._case_of(conference_id)))
+        found = await self._now(self._rooms.room(self.case_of(conference_id)))
         if agent is not None and agent not in (one.channel.party for one in found.parties):
             raise NotAllowed(f"agent {agent} is not in this three-way call")
         return found
 
-    def _case_of(self, conference_id: str) -> str:
+    def case_of(self, conference_id: str) -> str:
+        """The case of a call; what is no call is taken for a case."""
         with suppress(CallNotFound):
             return self._calls.call(conference_id).case
         return conference_id
@@ -95,12 +87,13 @@ class RoomControls:
             channel = known.get(member.uniqueid) or Channel(member.uniqueid, member.channel)
             parties.append(Party(member, channel))
         citizen = next((one for one in parties if one.role == "citizen"), None)
-        locked = citizen is not None and await self._get(citizen, "SHARED(LOCKED)") != ""
+        locked = citizen is not None and await self.shared(citizen, "LOCKED") != ""
         return Conference(room, call if citizen else None, tuple(parties), locked)
 
-    async def _get(self, party: Party, name: str) -> str:
+    async def shared(self, party: Party, name: str) -> str:
+        """What the dialplan keeps on a party's channel under this name; "" for nothing."""
         try:
-            return await self._pbx.get_var(party.member.channel, name)
+            return await self._pbx.get_var(party.member.channel, f"SHARED({name})")
         except PbxRefused:  # hung up in this moment
             return ""
 
@@ -204,7 +197,7 @@ class RoomControls:
             raise RoomFull(f"{most} parties are in the three-way call; no more are allowed")
         if desk_id in (one.channel.party for one in conference.parties):
             raise WrongState(f"{desk_id} is in the three-way call already")
-        host = self._host(conference, agent)
+        host = self.host(conference, agent)
         if host is None:
             raise WrongState("nobody of the desks is in the three-way call")
         pressed = Pressed(call, citizen.channel, host.channel)
@@ -254,7 +247,7 @@ class RoomControls:
         conference = await self.conference(conference_id, agent=agent)
         call, _ = self._with_citizen(conference)
         self._offers.none_runs(call)
-        host = self._host(conference, agent)
+        host = self.host(conference, agent)
         if host is None:
             raise WrongState("nobody of the desks is in the three-way call")
         if host.channel.party == desk_id:
@@ -266,8 +259,7 @@ class RoomControls:
     async def _only(self, conference: Conference, host: Party) -> None:
         """Put everybody out but the citizen and this one, and wait until the two talk."""
         others = [one for one in conference.parties if one is not host and one.role != "citizen"]
-        await self._hang_up(others)
-        await self._gone(conference.room, others)
+        await self.release(conference, others)
         call, _ = self._with_citizen(conference)
 
         def talk() -> bool:
@@ -293,124 +285,15 @@ class RoomControls:
             raise WrongState("the citizen has left the three-way call")
         return conference.call, citizen
 
+    async def release(self, conference: Conference, parties: list[Party]) -> None:
+        """End the legs of these parties; returns when they have left the room."""
+        await self._hang_up(parties)
+        await self._gone(conference.room, parties)
+
     @staticmethod
-    def _host(conference: Conference, agent: str | None) -> Party | None:
+    def host(conference: Conference, agent: str | None) -> Party | None:
         """Whose call it is: this agent, else the first of the agents, else the first desk."""
         ours = [one for one in conference.parties if one.role in ("agent", "target")]
         if agent is not None:
             ours = [one for one in ours if one.channel.party == agent]
         return next((one for one in ours if one.role == "agent"), next(iter(ours), None))
-
-    # -- what came of it ------------------------------------------------------------------------
-
-    async def decide(
-        self,
-        conference_id: str,
-        outcome: Outcome,
-        desk_id: str | None,
-        by: str | None,
-        *,
-        agent: str | None = None,
-        ends: bool = False,
-    ) -> Decision:
-        """Note who takes the case, or that it is undecided: it stays with the first contact.
-
-        Possible while the room goes on and after it. Only who is or was in the room can take a
-        case: responsibility moves only when somebody takes it. Raises :class:`DeskNotFound`,
-        :class:`NotInRoom`, :class:`InvalidValue`. With ``ends`` the room ends: citizen and who
-        answers for the case now go on as a call of two, everybody else is released.
-        """
-        room = self._rooms.last(self._case_of(conference_id))
-        if ends or room.members:
-            conference = await self.conference(conference_id, agent=agent)
-        else:
-            conference = Conference(room, None, (), locked=False)
-            if agent is not None and agent not in room.parties:
-                raise NotAllowed(f"agent {agent} was not in this three-way call")
-        decision = await self._decision(conference, outcome, desk_id, agent or by)
-        keep = self._kept(conference, decision)
-        await self._note(conference, decision, ends=ends)
-        if ends:
-            # With the citizen gone there is nothing to go on with.
-            stay = {keep} if conference.citizen else set()
-            out = [
-                one
-                for one in conference.parties
-                if one.role != "citizen" and one.member.uniqueid not in stay
-            ]
-            await self._hang_up(out)
-            await self._gone(conference.room, out)
-        return decision
-
-    async def _decision(
-        self, conference: Conference, outcome: Outcome, desk_id: str | None, by: str | None
-    ) -> Decision:
-        here = {one.channel.party for one in conference.parties if one.role != "citizen"}
-        here |= conference.room.parties
-        if outcome == "taken-by":
-            if desk_id is None:
-                raise InvalidValue("taken-by: name the desk that takes the case")
-            if self._settings.agent(desk_id) is None:
-                self._settings.desk(desk_id)
-            if desk_id not in here:
-                raise NotInRoom(
-                    f"{desk_id} was not in the three-way call and has agreed to nothing"
-                )
-        elif desk_id is not None:
-            raise InvalidValue("undecided: no desk takes the case")
-        host = self._host(conference, None)
-        who = by or (host.channel.party if host else "")
-        if who not in here:
-            raise NotInRoom(f"{who or 'nobody'} was in the three-way call to decide that")
-        citizen = conference.citizen
-        room = await self._get(citizen, "SHARED(ROOM_ID)") if citizen else ""
-        if not room:
-            room = f"{conference.room.case}-r{int(conference.room.started)}"
-        return Decision(conference.room.case, room, outcome, desk_id, who)
-
-    def _kept(self, conference: Conference, decision: Decision) -> str:
-        """Who goes on with the citizen (uniqueid): the desk that took it, else the agent."""
-        takers = [one for one in conference.parties if one.channel.party == decision.desk]
-        keep = next(iter(takers), None) if decision.desk else None
-        keep = keep or self._host(conference, None)
-        return keep.member.uniqueid if keep else ""
-
-    async def _note(self, conference: Conference, decision: Decision, *, ends: bool) -> None:
-        """The dialplan notes it, so that it stands in the PBX's own record."""
-        citizen = conference.citizen
-        variables = {
-            "CASE_ID": decision.case,
-            "CITIZEN_CHAN": citizen.member.channel if citizen else "none",
-            "ROOM_ID": decision.room,
-            "OUTCOME": "taken" if decision.outcome == "taken-by" else "undecided",
-            "DESK": decision.desk or "",
-            "BY": decision.by,
-            "ENDS": "1" if ends else "",
-        }
-        noted = asyncio.get_running_loop().create_future()
-        self._noted[decision.case] = noted
-        try:
-            await self._pbx.ask(
-                ask_originate(
-                    "Local/s@hotline-decided/n",
-                    "hotline-third-idle",
-                    "s",
-                    account=decision.case,
-                    variables={f"_{name}": value for name, value in variables.items()},
-                )
-            )
-            async with asyncio.timeout(OFFER_LIMIT_S):
-                await noted
-        except TimeoutError:
-            raise PbxTimeout(
-                "the PBX did not say that the decision was noted; look at the case"
-            ) from None
-        finally:
-            self._noted.pop(decision.case, None)
-
-    def _on_event(self, event: Event) -> None:
-        if event.get("Kind") == "HOTLINE_DECIDED":
-            case = parse_qs(event.get("Facts")).get("case", [""])[0]
-            noted = self._noted.get(case)
-            if noted is not None and not noted.done():
-                noted.set_result(None)

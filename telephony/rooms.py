@@ -17,15 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-import structlog
-
-from telephony.errors import ConferenceNotFound, PbxRefused, PbxTimeout, PbxUnavailable
+from telephony.errors import ConferenceNotFound, PbxRefused
+from telephony.live_picture import LivePicture
 
 if TYPE_CHECKING:
     from telephony.ami_client import Event
     from telephony.pbx import Pbx
-
-log = structlog.get_logger(__name__)
 
 EVENTS = frozenset(
     {
@@ -45,7 +42,7 @@ EVENTS = frozenset(
 
 HOLD = "-hold"
 REMEMBERED = 1000
-"""How many rooms that have ended are remembered, so that their outcome can still be noted."""
+"""How many rooms that have ended are remembered: the record may be moments behind them."""
 
 Recording = Literal["off", "on", "paused"]
 
@@ -85,31 +82,19 @@ class Room:
         return next(found, None)
 
 
-class Rooms:
+class Rooms(LivePicture[dict[str, Room]]):
     """The rooms on one PBX.
 
     ``party_of`` says which agent or desk a channel (uniqueid) belongs to.
     """
 
     def __init__(self, pbx: Pbx, party_of: Callable[[str], str]) -> None:
-        self._pbx = pbx
         self._party_of = party_of
-        self._ready = False
-        self._waiting: list[Event] | None = []
-        self._rooms: dict[str, Room] = {}
-        # By room name: a recording may be told before the first party is.
-        self._recorded: dict[str, Recording] = {}
         self._ended: OrderedDict[str, Room] = OrderedDict()
         self._news = asyncio.Event()
         self.on_change: Callable[[str], None] = lambda case: None
         """Called with the case of a room in which something has changed."""
-        self._stop_listening = pbx.client.add_event_listener(self._on_event, EVENTS)
-        pbx.client.on_up(self.rebuild)
-        pbx.client.on_down(self._on_down)
-
-    def close(self) -> None:
-        """Stop following the PBX's events."""
-        self._stop_listening()
+        super().__init__(pbx, EVENTS, "rooms")
 
     def rooms(self) -> list[Room]:
         """All rooms, the oldest first; raises :class:`PbxUnavailable` without a picture."""
@@ -124,10 +109,9 @@ class Rooms:
             raise ConferenceNotFound(f"no three-way call {case!r} goes on; it may have ended")
         return found
 
-    def last(self, case: str) -> Room:
-        """The room of this case, or the one it had; raises :class:`ConferenceNotFound`."""
-        self._need_picture()
-        return self._rooms.get(case) or self._ended.get(case) or self.room(case)
+    def ended(self, case: str) -> Room | None:
+        """The room that this case had last, while this service has been running."""
+        return self._ended.get(case)
 
     async def until(self, true: Callable[[], bool], limit_s: float) -> bool:
         """Wait for a state that events of the PBX bring about; False when it does not come."""
@@ -141,29 +125,6 @@ class Rooms:
         return True
 
     # -- how the picture is kept ----------------------------------------------------------------
-
-    async def rebuild(self) -> None:
-        """Ask the PBX for its rooms and start the picture anew; runs at every link-up."""
-        self._ready, self._waiting = False, []
-        try:
-            rooms = await self._ask_until_told()
-        except PbxRefused as error:
-            log.error("no live rooms: the PBX does not tell its rooms", reason=error.detail)
-            self._waiting = None
-            return
-        self._rooms = rooms
-        self._recorded = {room.case: room.recording for room in rooms.values()}
-        meanwhile, self._waiting = self._waiting or [], []
-        for event in meanwhile:
-            self._apply(event)
-        self._ready = True
-
-    async def _ask_until_told(self) -> dict[str, Room]:
-        while True:
-            try:
-                return await self._ask()
-            except PbxTimeout:
-                log.warning("the PBX did not tell its rooms in time; asking again")
 
     async def _ask(self) -> dict[str, Room]:
         rooms: dict[str, Room] = {}
@@ -197,16 +158,21 @@ class Rooms:
         except PbxRefused:  # it has gone meanwhile; its leaving is among the events to come
             return time.time()
 
+    def _clear(self) -> None:
+        self._rooms: dict[str, Room] = {}
+        # By room name: a recording may be told before the first party is.
+        self._recorded: dict[str, Recording] = {}
+
+    def _take(self, answer: dict[str, Room]) -> None:
+        self._rooms = answer
+        self._recorded = {room.case: room.recording for room in answer.values()}
+
     def _on_down(self) -> None:
-        self._ready, self._waiting = False, []
-        self._rooms, self._recorded = {}, {}
+        super()._on_down()
         self._news.set()
 
     def _on_event(self, event: Event) -> None:
-        if self._ready:
-            self._apply(event)
-        elif self._waiting is not None:
-            self._waiting.append(event)
+        super()._on_event(event)
         self._news.set()
 
     def _apply(self, event: Event) -> None:
@@ -263,13 +229,6 @@ class Rooms:
             member.talking = event.get("TalkingStatus") == "on"
         else:
             member.muted = event.name == "ConfbridgeMute"
-
-    def _need_picture(self) -> None:
-        if not self._ready:
-            raise PbxUnavailable(
-                f"there is no link to the PBX {self._pbx.name} at this moment; "
-                "calls go on, try again in a few seconds"
-            )
 
 
 async def members_of(pbx: Pbx, room: str) -> list[Event]:

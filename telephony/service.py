@@ -15,6 +15,7 @@ from telephony.calendar_push import Switch
 from telephony.call_control import CallControl
 from telephony.case_book import CaseBook
 from telephony.database import Database
+from telephony.dead_phones import DeadPhones
 from telephony.deadline_book import DeadlineBook
 from telephony.deadline_keeper import DeadlineKeeper
 from telephony.deadline_notes import as_shape
@@ -39,6 +40,7 @@ from telephony.proposals import Proposals
 from telephony.recorder import Recorder
 from telephony.retention_book import RetentionBook
 from telephony.retention_keeper import RetentionKeeper
+from telephony.room_outcome import RoomOutcomes
 from telephony.voicemail import Voicemail
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class Service(CallControl):
         self.dispatches = Dispatches(self.database, settings)
         self.matters = MatterBook(self.database, settings)
         self.case_book = CaseBook(self.database, settings, self.dispatches, self.matters)
+        self.room_outcomes = RoomOutcomes(self, self.database)
         self.nuisance = Nuisance(self.database)
         self.exports = ExportJobs(self.database, settings)
         self.leg_pages = LegPages(self.database)
@@ -104,6 +107,7 @@ class Service(CallControl):
             settings,
             tell=self._tell_deadlines,
         )
+        self.dead_phones = DeadPhones(self.pbx, self.calls)
         self.outbox = Outbox(self.database)
         self.delivery = Delivery(self.outbox, settings)
         teller = OrdersTeller(self.database, settings)
@@ -160,6 +164,8 @@ class Service(CallControl):
         await self.delivery.stop()
         await self.hold_notes.close()
         await self.proposals.stop()
+        self.room_outcomes.close()
+        await self.dead_phones.close()
         await super().stop()
         tasks = [task for task in (self._record, self._marks, self._directory) if task is not None]
         for task in tasks:

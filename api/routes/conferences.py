@@ -16,6 +16,7 @@ from api.security import AsAgent, Identity
 from telephony import handover, room_model
 from telephony.errors import (
     ConferenceNotFound,
+    DatabaseUnavailable,
     DeskNotFound,
     HandoverRunning,
     InvalidValue,
@@ -43,7 +44,7 @@ _looking = problems(ConferenceNotFound, *_pbx)
 _changing = problems(*_room, *_pbx)
 _party = problems(*_room, PartyNotFound, NotInRoom, *_pbx)
 _calling = problems(*_room, DeskNotFound, HandoverRunning, RoomFull, RoomLocked, *_pbx)
-_deciding = problems(*_room, DeskNotFound, NotInRoom, InvalidValue, *_pbx)
+_deciding = problems(*_room, DeskNotFound, NotInRoom, InvalidValue, DatabaseUnavailable, *_pbx)
 
 
 class ConferenceParty(Schema):
@@ -230,7 +231,7 @@ async def note_outcome(
     conference_id: ConferenceId, body: OutcomeRequest, service: TheService, who: AsAgent
 ) -> Decision:
     """Note who takes the case, while the call goes on or after it. The last word counts."""
-    decision = await service.room_controls.decide(
+    decision = await service.room_outcomes.decide(
         conference_id, body.outcome, body.desk, body.by, agent=who.agent
     )
     return _decision(decision)
@@ -242,7 +243,7 @@ async def end_conference(
 ) -> Decision:
     """End the three-way call and note who takes the case. The citizen and who answers for the case
     now go on as a call of two; everybody else is released."""
-    decision = await service.room_controls.decide(
+    decision = await service.room_outcomes.decide(
         conference_id, body.outcome, body.desk, body.by, agent=who.agent, ends=True
     )
     return _decision(decision)

@@ -55,7 +55,7 @@ def _pbx(folder: Path, silent_port: int) -> PrivatePbx:
     phones = [
         *(Phone(one, PASSWORD, "hotline-trunk") for one in CITIZENS),
         # Its silence is noticed soon enough for a test.
-        Phone("8004", PASSWORD, "hotline-agents", silence_s=2),
+        Phone("8004", PASSWORD, "hotline-agents", silence_s=2, qualify_s=1),
         # Trunks: one that is 110's alone, one that 12345 shares with citizens, one to the outside;
         # and 110's number, on any trunk.
         *(

@@ -6,6 +6,7 @@ import pytest
 
 from telephony.private_pbx import PrivatePbx
 from telephony.softphone import SoftCall
+from tests.pbx.agents_scene import Record
 from tests.pbx.scene import PhoneFactory, Talk, wait_until
 
 pytestmark = pytest.mark.pbx
@@ -111,6 +112,23 @@ def test_given_desk_rings_on_second_line_when_joined_then_answer_or_back(
     assert "outcome=busy" in facts_of_last_offer(pbx)
     talk.citizen.hangup()
     assert again.wait_ended(3) == 200
+
+
+def test_given_desk_rings_on_second_line_when_citizen_hangs_up_then_it_stops_and_one_outcome(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk
+) -> None:
+    desk, record = phone("110"), Record(pbx)
+    talk.agent.hold()
+    second = phone("8001").call("110")
+    ringing = desk.wait_for_call(5)
+    second.wait_ringing(5)
+    talk.citizen.hangup()
+    # Well before the desk's time to ring is over, and nobody at the agent's phone does anything.
+    ringing.wait_ended(1)
+    second.wait_ended(3)
+    talk.agent.wait_ended(3)
+    assert record.fact("ENDED")["outcome"] == "caller_gone"
+    assert not record.facts("ACCEPTED")
 
 
 def test_given_desk_on_second_line_when_citizen_hangs_up_then_nothing_is_left(

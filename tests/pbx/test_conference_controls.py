@@ -384,13 +384,28 @@ def test_given_three_way_is_over_when_outcome_is_noted_then_it_counts(room: Scen
     room.citizen.hangup()
     assert room.agent.wait_ended(5) == 200
     whole_case(room.service, room.case)
-    answer = room.service.post(
-        f"{room.path}/outcome", {"outcome": "taken-by", "desk": "12345", "by": "8001"}
-    )
+    # The record knows it, and not only the service that saw it.
+    room.service.kill()
+    room.service.start()
+    wait_until(lambda: room.service.http.get("/readyz").status_code == 200, "ready", 15)
+    body = {"outcome": "taken-by", "desk": "110", "by": "8001"}
+    assert room.service.post(f"{room.path}/outcome", body).status_code == 409
+    body["desk"] = "12345"
+    answer = room.service.post(f"{room.path}/outcome", body)
     assert answer.status_code == 200, answer.text
     wait_until(
         lambda: whole_case(room.service, room.case)["owner"] == "12345", "the case is theirs"
     )
+    # The last word on that room counts, until the case has gone on.
+    for outcome in ({"outcome": "undecided", "by": "8001"}, body):
+        again = room.service.post(f"{room.path}/outcome", outcome)
+        assert (again.status_code, again.json()["room"]) == (200, answer.json()["room"])
+    wait_until(lambda: len(whole_case(room.service, room.case)["ledger"]) == 6, "all are noted")
+    closed = room.service.post(f"/cases/{room.case}/close", {"result": "办结"})
+    assert closed.status_code == 200, closed.text
+    late = room.service.post(f"{room.path}/outcome", {"outcome": "undecided", "by": "8001"})
+    assert (late.status_code, late.json()["code"]) == (409, "wrong-state")
+    assert whole_case(room.service, room.case)["owner"] == "12345"
 
 
 @pytest.mark.parametrize("code", [None, 486])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from telephony.demo.stage import Service
-from telephony.softphone import SoftCall
+from telephony.softphone import CallState, SoftCall
 from tests.pbx.scene import CITIZENS, TOKEN_OF_8002, PhoneFactory, Talk
 from tests.pbx.served import live_call, whole_case
 from tests.pbx.test_incoming import ledger_of
@@ -69,6 +69,32 @@ def test_given_talk_when_handed_to_ones_own_group_then_the_others_ring_and_who_a
     assert ledger_of(case)[-1] == ("accepted", None, "8002", "8002")
     [target] = [leg for leg in case["legs"] if leg["role"] == "target"]
     assert (target["party"], target["uniqueid"]) == ("8002", handover["leg"])
+
+
+def test_given_a_group_rings_when_members_decline_over_http_then_only_their_own_phones_stop(
+    phone: PhoneFactory, talk: Talk, service: Service
+) -> None:
+    second, third, call = phone("8002"), phone("8003"), live_call(service)
+    answer = service.post(f"/calls/{call['id']}/transfer", {"desk": GROUP})
+    decline = f"/handovers/{answer.json()['id']}/decline"
+    ringing, other = second.wait_for_call(5), third.wait_for_call(5)
+    as_8002 = {"Authorization": f"Bearer {TOKEN_OF_8002}"}
+    declined = service.http.post(f"/api/v1{decline}", headers=as_8002)
+    assert declined.status_code == 202, declined.text
+    ringing.wait_ended(3)
+    assert other.state is CallState.RINGING
+    again = service.http.post(f"/api/v1{decline}", headers=as_8002)
+    assert (again.status_code, again.json()["code"]) == (409, "wrong-state")
+    # For a supervisor all who still ring are refused for: the citizen is back at once.
+    assert service.post(decline, {}).status_code == 202
+    other.wait_ended(3)
+    talk.assert_together()
+    assert phone("8001").calls == [talk.agent]
+    talk.agent.hangup()
+    talk.citizen.wait_ended(8)
+    case = whole_case(service, call["case"])
+    assert case["owner"] == "8001"
+    assert ledger_of(case)[-1] == ("declined", None, GROUP, "8001")
 
 
 def test_given_talk_when_nobody_of_the_group_answers_then_agent_and_citizen_are_back_at_once(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from telephony import live_picture
 from telephony.ami_client import AmiClient
 from telephony.errors import CallNotFound, PbxUnavailable
 from telephony.live_calls import EVENTS, LiveCalls
@@ -312,6 +313,46 @@ async def test_a_list_that_stops_half_way_is_asked_for_again(
     assert live.ready
     assert (await the_call(live)).id == citizen.uniqueid
     assert len(simulated.actions) >= 2
+
+
+async def test_more_events_than_are_kept_while_the_pbx_is_asked_then_it_is_asked_again(
+    simulated: SimulatedPbx, live: LiveCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_picture, "MOST_WAITING", 3)
+    tries = 0
+
+    def meanwhile() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            simulated.talk(simulated.citizen())
+
+    simulated.before_status = meanwhile
+    await live.rebuild()
+    assert tries == 2
+    assert (await the_call(live)).state == "talking"
+
+
+async def test_a_pbx_that_does_not_tell_then_what_is_kept_for_it_does_not_grow(
+    simulated: SimulatedPbx, live: LiveCalls
+) -> None:
+    """Each question begins anew: what came before it, its answer counts."""
+    simulated.silent.add("Status")
+    rebuilding = asyncio.create_task(live.rebuild())
+    for _ in range(2):
+        simulated.asked.clear()
+        await simulated.asked.wait()
+        _call_and_hang_up(simulated)
+    await told(live)
+    kept = len(live._waiting or [])
+    simulated.asked.clear()
+    await simulated.asked.wait()
+    await told(live)
+    assert kept > 0
+    assert live._waiting == []
+    simulated.silent.clear()
+    await rebuilding
+    assert live.calls() == []
 
 
 async def test_a_pbx_that_tells_no_channels_leaves_no_picture(

@@ -96,6 +96,18 @@ def test_given_two_outcomes_then_the_first_counts() -> None:
     assert handovers([OFFERED, ACCEPTED, late])[FIRST].state == "accepted"
 
 
+def test_given_another_outcome_that_comes_later_to_the_record_then_the_ledger_stays() -> None:
+    """Whatever its time: what is in the ledger was what everybody has seen."""
+    gone = fact(29, "ENDED", id=FIRST, desk="110", outcome="caller_gone", cause="16")
+    before = new_entries(CASE, [], [TAKEN, OFFERED, ACCEPTED])
+    assert new_entries(CASE, before, [TAKEN, OFFERED, gone, ACCEPTED]) == []
+    one = handovers([OFFERED, gone, ACCEPTED], before)[FIRST]
+    assert (one.state, one.decided, one.leg) == ("accepted", ACCEPTED.at, ACCEPTED.values["leg"])
+    # Without one in the ledger the first counts, and both say the same.
+    assert handovers([OFFERED, gone, ACCEPTED])[FIRST].state == "caller_gone"
+    assert told(new_entries(CASE, [], [TAKEN, OFFERED, gone, ACCEPTED]))[-1] == ("failed", "8001")
+
+
 def test_given_the_facts_of_a_handover_then_all_of_them_are_told() -> None:
     route = fact(25, "ROUTE", id=FIRST, desk="110", route="2")
     ended = fact(30, "ENDED", id=FIRST, desk="110", outcome="unanswered", cause="19")
@@ -229,6 +241,40 @@ def test_given_case_that_was_given_back_when_three_way_is_undecided_then_it_stay
     whole = new_entries(CASE, [], [*facts, decided(50, "undecided", room=f"{CASE}-r2")])
     assert told(whole)[2:] == [("accepted", "110"), ("returned", "8001"), ("undecided", "8001")]
     assert case_state(whole) == "taken"
+
+
+ROOM_AT = 1795497290_000_000
+LATER = f"{CASE}-h2"
+
+
+@pytest.mark.parametrize("outcome", ["taken", "undecided"])
+@pytest.mark.parametrize("since", ["accepted", "returned", "closed"])
+def test_given_case_went_on_since_the_three_way_when_decided_then_it_stays_where_it_is(
+    since: str, outcome: str
+) -> None:
+    facts = [
+        *THREE_WAY,
+        fact(ROOM_AT + 9_000_000, "OFFERED", id=LATER, desk="122", by="8001", kind="one-key"),
+        fact(ROOM_AT + 9_500_000, "ACCEPTED", id=LATER, desk="122", leg="1795497280.9"),
+    ]
+    work = {"case": CASE, "event": since, "key": f"{since}:1", "by": "122", "to": "8001"}
+    if since != "accepted":
+        facts.append(Fact(ROOM_AT + 10_000_000, "WORK", {**work, "id": LATER}, ""))
+    before = new_entries(CASE, [], facts)
+    desk = "110" if outcome == "taken" else ""
+    [late] = new_entries(CASE, before, [decided(ROOM_AT + 20_000_000, outcome, desk)])
+    assert (late.event, late.responsible) == ("undecided", before[-1].responsible)
+    assert late.responsible == ("8001" if since == "returned" else "122")
+    assert case_state([*before, late]) == case_state(before)
+
+
+def test_given_case_accepted_before_the_three_way_when_a_desk_takes_it_then_it_is_theirs() -> None:
+    facts = [
+        TAKEN,
+        fact(ROOM_AT - 10, "ACCEPTED", id=LATER, desk="122", leg="1795497280.9"),
+        decided(ROOM_AT + 5_000_000, "taken", "110"),
+    ]
+    assert new_entries(CASE, [], facts)[-1].responsible == "110"
 
 
 def test_given_case_handed_over_before_when_three_way_is_undecided_then_it_stays_there() -> None:

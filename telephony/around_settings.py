@@ -70,7 +70,7 @@ def around_agrees(
 ) -> None:
     """Raise ValueError for a key with two meanings in a call, or an extension with two owners.
 
-    ``keys``: the codes of `keys`; ``others``: the ids of desks and agents.
+    ``keys``: the codes of `keys`; ``others``: the ids of desks, agents and groups.
     """
     codes = [*keys, parking.key, recording.pause_key]
     for code in codes:

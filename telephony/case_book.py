@@ -33,12 +33,13 @@ from telephony.errors import CallNotFound, HotlineError, NotAllowed, WrongState
 from telephony.legs.model import epoch_of, moment
 from telephony.matter_book import Chosen, MatterBook
 from telephony.models import CaseDetails, LegRecord
+from telephony.sides import Sides
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from telephony.database import Database
-    from telephony.dispatch import Decision, Dispatches
+    from telephony.dispatch import Decision, Dispatch, Dispatches
     from telephony.responsibility import Entry
     from telephony.settings import Settings
 
@@ -66,23 +67,6 @@ class VersionNeeded(HotlineError):
     code = "version-needed"
     status = 428
     title = "Say which version is changed"
-
-
-class Sides:
-    """Who stands for whom: a party and those of its department; a group and its members."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._departments = {agent.id: agent.department for agent in settings.agents}
-        self._departments |= {desk.id: desk.department for desk in settings.desks}
-        self._members = {group.id: frozenset(group.members) for group in settings.groups}
-        self._members[settings.line.number] = frozenset(agent.id for agent in settings.agents)
-
-    def same(self, party: str, other: str) -> bool:
-        """Whether ``other`` may act for ``party``."""
-        if party == other or other in self._members.get(party, ()):
-            return True
-        department = self._departments.get(party)
-        return bool(department) and department == self._departments.get(other)
 
 
 class CaseBook:
@@ -215,8 +199,7 @@ class CaseBook:
         """
         handover = await self._offered(case, actor, desk)
         if handover is not None:
-            taker = None if actor.is_senior else actor.name
-            await self._dispatches.decide(handover, "confirm", who=None, taker=taker)
+            await self.decide(handover, "confirm", actor=actor)
         elif desk is not None:
             raise WrongState(f"case {case} is not offered to {desk}")
         else:
@@ -229,8 +212,22 @@ class CaseBook:
         handover = await self._offered(case, actor, desk)
         if handover is None:
             raise WrongState(f"case {case} is not offered to {desk or actor.name}")
-        refusal: Decision = "decline"
-        await self._dispatches.decide(handover, refusal, who=None, words=words)
+        await self.decide(handover, "decline", actor=actor, words=words)
+
+    async def decide(
+        self, handover: str, decision: Decision, *, actor: Actor, words: str = ""
+    ) -> Dispatch:
+        """Confirm or decline a dispatch for the side it was offered to, or take it back for the
+        side that offered it. One rule, whether it is asked for by its case or by its id.
+
+        Raises :class:`HandoverNotFound`, :class:`NotAllowed`, :class:`WrongState`.
+        """
+
+        def may(side: str) -> bool:
+            return actor.is_senior or self.sides.same(side, actor.name)
+
+        taker = None if actor.is_senior else actor.name
+        return await self._dispatches.decide(handover, decision, may=may, words=words, taker=taker)
 
     async def _offered(self, case: str, actor: Actor, desk: str | None) -> str | None:
         """The open dispatch that this actor may decide; None where nothing is offered."""

@@ -21,6 +21,8 @@ from telephony.legs.model import moment
 from telephony.transfer import must_allow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from telephony.database import Database
@@ -106,21 +108,21 @@ class Dispatches:
         handover: str,
         decision: Decision,
         *,
-        who: str | None,
+        may: Callable[[str], bool],
         words: str = "",
         taker: str | None = None,
     ) -> Dispatch:
         """The desk takes it or refuses, or whoever offered it takes it back.
 
-        ``who`` limits it to whom it belongs; ``words``: why, for the ledger; ``taker``: which
-        agent takes what was offered to the line.
+        ``may``: whether this is done for that party; ``words``: why, for the ledger; ``taker``:
+        which agent takes what was offered to the line.
         Raises :class:`HandoverNotFound`, :class:`NotAllowed`, :class:`WrongState` when it was
         decided before.
         """
         async with self._database.writing() as connection:
             found = await self._find(connection, handover)
             owner = found.by if decision == "cancel" else found.desk
-            if who is not None and who != owner:
+            if not may(owner):
                 raise NotAllowed(f"hand-over {handover} is for {owner} to {decision}")
             must_allow(handover, "dispatch", found.state, decision)
             at, outcome = _now(), OUTCOMES[decision]

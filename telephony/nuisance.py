@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from telephony import logs
 from telephony.case_store import CASES, table
@@ -23,6 +23,8 @@ from telephony.models import NuisanceMark
 from telephony.numbers import to_e164
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from telephony.database import Database
 
 log = structlog.get_logger(__name__)
@@ -60,6 +62,7 @@ class Nuisance:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._by_number: dict[str, Mark] = {}
+        self._changes = 0
 
     async def mark(
         self,
@@ -89,12 +92,20 @@ class Nuisance:
             if not number:
                 raise InvalidValue(f"the caller of case {case} showed no number")
             key = self._key(number)
+            await self._alone(connection, key)
             if await connection.scalar(_that_count(now).where(MARKS.c.number == key)):
                 raise WrongState("this number is marked already; take that mark off first")
             made = Mark(uuid4().hex, key, kind, reason, now, by, until)
             await connection.execute(insert(MARKS), [asdict(made)])
+        self._changes += 1
         self._by_number[key] = made
         return made
+
+    async def _alone(self, connection: AsyncConnection, key: str) -> None:
+        """Of two who mark one number at once the second waits, and finds it marked."""
+        if not self._database.is_sqlite:  # which has one writer at a time
+            lock = func.pg_advisory_xact_lock(func.hashtext(f"nuisance {key}"))
+            await connection.execute(select(lock))
 
     async def unmark(self, mark: str, *, by: str) -> None:
         """Take a mark off before its end; raises :class:`NuisanceNotFound`."""
@@ -106,6 +117,7 @@ class Nuisance:
             )
             if not changed.rowcount:
                 raise NuisanceNotFound(f"no mark {mark!r} counts at present")
+        self._changes += 1
         self._by_number = {key: one for key, one in self._by_number.items() if one.id != mark}
 
     async def marks(self) -> list[Mark]:
@@ -129,7 +141,12 @@ class Nuisance:
 
     async def refresh(self) -> None:
         """Take up marks that others made. Raises :class:`DatabaseUnavailable`."""
-        self._by_number = {one.number: one for one in await self.marks()}
+        while True:
+            before = self._changes
+            found = await self.marks()
+            if before == self._changes:  # else one was made or taken off while we read
+                self._by_number = {one.number: one for one in found}
+                return
 
     async def keep(self) -> None:
         """Refresh until cancelled; while the database is away, what was known stays."""

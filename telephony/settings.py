@@ -300,12 +300,14 @@ class Settings(BaseSettings):
             if key.desk not in [*desks, *groups]:
                 raise ValueError(f"key {key.code} goes to desk {key.desk}, which is not in desks")
         groups_agree(self.groups, [*desks, *agents])
-        outside_agrees(self.outside, [*desks, *agents, *groups])
+        supervisors = [one.id for one in self.supervisors]
+        outside_agrees(self.outside, [*desks, *agents, *groups, *supervisors])
         partners_agree(self.partners, desks)
         platforms_agree(self.platforms, desks, [*agents, *groups])
         messages_agree(self.messages, desks)
         codes = [*(key.code for key in self.keys), self.matters.key]
-        around_agrees(self.parking, self.recording, self.supervisors, codes, [*desks, *agents])
+        everybody = [*desks, *agents, *groups]
+        around_agrees(self.parking, self.recording, self.supervisors, codes, everybody)
         return self
 
     def _codes(self) -> list[str]:

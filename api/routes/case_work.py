@@ -82,7 +82,9 @@ async def edit_case(
     if "matter" in changes:
         await service.proposals.changed(case)
     details = await queries.get_details(service.database, case)
-    response = answers.row(details if sight.sees_live(who) else mask_details(details))
+    row = {**details, "case": case}
+    shown = await sight.one(service.database, who, row, mask_details, "case", case)
+    response = answers.row({name: value for name, value in shown.items() if name != "case"})
     response.headers["ETag"] = f'"{details["version"]}"'
     return response
 

@@ -125,10 +125,15 @@ async def dispatch(
 
     For the side that answers for it or had first contact, for anybody while nobody has it.
     """
-    by = who.agent or who.name
-    actor = Actor(by, is_senior=who.role != "agent")
+    actor = _actor(who)
     await service.case_book.may_dispatch(case, actor=actor)
-    return _dispatch(await service.dispatches.offer(case, body.desk, by=by, reason=body.reason))
+    return _dispatch(
+        await service.dispatches.offer(case, body.desk, by=actor.name, reason=body.reason)
+    )
+
+
+def _actor(who: Identity) -> Actor:
+    return Actor(who.agent or who.name, is_senior=who.role != "agent")
 
 
 async def _tell(
@@ -146,7 +151,7 @@ async def _tell_either(
 ) -> schemas.Handover:
     """A hand-over of a call, or a dispatch: their ids tell them apart."""
     if DISPATCH_ID.fullmatch(handover):
-        return _dispatch(await service.dispatches.decide(handover, decision, who=who.agent))
+        return _dispatch(await service.case_book.decide(handover, decision, actor=_actor(who)))
     commands = service.handovers
     command = {
         "confirm": commands.confirm,

@@ -13,11 +13,13 @@ from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
 from api.security import AsAgent, AsSupervisor
+from telephony import audit
 from telephony import recording as recordings
 from telephony.errors import (
     CallNotFound,
     DatabaseUnavailable,
     HandoverRunning,
+    NotAllowed,
     PbxRefused,
     PbxTimeout,
     PbxUnavailable,
@@ -81,15 +83,23 @@ async def list_recordings(
     "/recordings/{recording}/sound",
     response_class=FileResponse,
     responses={
-        **problems(recordings.RecordingNotFound, DatabaseUnavailable),
+        **problems(recordings.RecordingNotFound, NotAllowed, DatabaseUnavailable),
         200: {"content": {"audio/wav": {}}, "description": "the sound: WAV, 8 kHz"},
         206: {"content": {"audio/wav": {}}, "description": "the part that `Range` asked for"},
         416: {"description": "`Range` lies outside of the sound"},
     },
 )
 async def get_recording_sound(
-    recording: Annotated[schemas.Word, Path()], service: TheService, _who: AsSupervisor
+    recording: Annotated[schemas.Word, Path()], service: TheService, who: AsSupervisor
 ) -> FileResponse:
-    """The sound of a recording; `Range` is honoured, so that a player may jump."""
+    """The sound of a recording, for tokens with `may_monitor`; each hearing is in the audit log.
+
+    `Range` is honoured, so that a player may jump.
+    """
+    if not who.may_monitor:
+        raise NotAllowed("hearing calls needs a token with may_monitor")
     file = await recordings.sound_of(service.database, service.settings.recording.folder, recording)
+    await audit.note(
+        service.database, who=who.name, role=who.role, what="recording", which=recording
+    )
     return FileResponse(file, media_type="audio/wav")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +15,9 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+
+AT_ONCE = 500
+"""How many cases' ledgers are in memory."""
 
 
 def _figures() -> list[sa.Column[Any]]:
@@ -100,7 +104,19 @@ def _work_out_figures() -> None:
         .where(ledger.c.event.in_(("taken", "offered", "accepted")))
         .order_by(ledger.c.case_id, ledger.c.number)
     )
-    for case, group in groupby(connection.execute(told).all(), key=lambda row: row.case_id):
+    # Years of ledgers do not fit into memory: some cases at a time.
+    names = sa.select(cases.c.case_id).order_by(cases.c.case_id).limit(AT_ONCE)
+    last = ""
+    while some := list(connection.scalars(names.where(cases.c.case_id > last))):
+        last = some[-1]
+        found = connection.execute(told.where(ledger.c.case_id.between(some[0], last))).all()
+        _write_figures(connection, cases, found)
+
+
+def _write_figures(
+    connection: sa.Connection, cases: sa.TableClause, found: Sequence[sa.Row[Any]]
+) -> None:
+    for case, group in groupby(found, key=lambda row: row.case_id):
         rows = list(group)
         offered = [row.at for row in rows if row.event == "offered"]
         accepted = next((row.at for row in rows if row.event == "accepted"), None)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
+from telephony.agent_settings import Callback
 from telephony.around_settings import Recording
 from telephony.asterisk_program import find_asterisk
 from telephony.demo.stage import Service
@@ -28,6 +29,7 @@ from tests.pbx.test_hold_park import case_now, kinds
 pytestmark = pytest.mark.pbx
 
 AGENT_TOKEN = "agent-token-of-the-recording-tests"
+DEAF_TOKEN = "admin-token-that-may-hear-nothing"
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["on", "until-transfer"])
@@ -42,7 +44,8 @@ def shared_pbx(after_transfer: bool) -> Iterator[PrivatePbx]:
         Path(name).chmod(0o755)
         settings = pbx_settings()
         recording = Recording(on=True, after_transfer=after_transfer)
-        settings = settings.model_copy(update={"recording": recording})
+        callback = Callback(dial="PJSIP/{number}", ring_s=3)
+        settings = settings.model_copy(update={"recording": recording, "callback": callback})
         phones = [Phone(one, PASSWORD, "hotline-trunk") for one in CITIZENS]
         pbx = PrivatePbx(find_asterisk(), Path(name) / "root", settings, phones)
         with pbx:
@@ -58,7 +61,8 @@ def folder(pbx: PrivatePbx) -> Path:
 def service(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Service]:
     recording = pbx.settings.recording.model_copy(update={"folder": folder(pbx)})
     tokens = [
-        Token(name="tests", role="supervisor", token=SecretStr(PASSWORD)),
+        Token(name="tests", role="supervisor", token=SecretStr(PASSWORD), may_monitor=True),
+        Token(name="deaf", role="admin", token=SecretStr(DEAF_TOKEN)),
         Token(name="8001", role="agent", token=SecretStr(AGENT_TOKEN), agent="8001"),
     ]
     settings = service_settings(pbx, tmp_path)
@@ -131,6 +135,50 @@ def test_given_recorded_call_when_handed_over_then_recording_is_whole_or_ends_by
         for hz in (Talk.TARGET_HZ, Talk.CITIZEN_HZ):
             assert talked - 0.5 <= seconds_of(second, hz) <= talked + 0.5
         assert seconds_of(second, Talk.AGENT_HZ) == 0
+
+
+def test_given_recorded_calls_when_an_attended_desk_has_it_then_its_leg_is_recorded_by_the_setting(
+    pbx: PrivatePbx, phone: PhoneFactory, talk: Talk, after_transfer: bool, service: Service
+) -> None:
+    live_call(service)
+    desk, case = phone("110"), case_now(pbx)
+    talk.agent.hold()
+    second = phone("8001").call("110")
+    ringing = desk.wait_for_call(5)
+    ringing.answer()
+    second.wait_answered(5)
+    ringing.play_tone(Talk.TARGET_HZ)
+    second.wait_hears(Talk.TARGET_HZ, 4)
+    assert talk.agent.refer_to_call(second) == 202
+    talk.citizen.wait_hears(Talk.TARGET_HZ, 4)
+    time.sleep(2)
+    talk.citizen.hangup()
+    assert ringing.wait_ended(3) == 200
+    _, *others = files_of(pbx, case, 2 if after_transfer else 1)
+    for file in others:
+        for hz in (Talk.TARGET_HZ, Talk.CITIZEN_HZ):
+            assert seconds_of(samples(file.read_bytes()), hz) >= 1.5
+
+
+def test_given_recorded_calls_when_a_citizen_is_called_back_then_told_and_recorded(
+    pbx: PrivatePbx, phone: PhoneFactory
+) -> None:
+    agent, citizen = phone("8001"), phone(CITIZENS[0])
+    dialled = agent.call(f"*40{CITIZENS[0]}")
+    ringing = citizen.wait_for_call(8)
+    ringing.answer()
+    # Told first, to the citizen alone; then the two are together.
+    ringing.play_tone(Talk.CITIZEN_HZ)
+    dialled.play_tone(Talk.AGENT_HZ)
+    Talk(ringing, dialled).assert_together()
+    noted = pbx.cel_file.read_text().rsplit("HOTLINE_CALLBACK", 1)[1]
+    case = noted.split("case=", 1)[1].split("&", 1)[0]
+    time.sleep(2)
+    ringing.hangup()
+    assert dialled.wait_ended(8) == 200
+    [file] = files_of(pbx, case)
+    for hz in (Talk.AGENT_HZ, Talk.CITIZEN_HZ):
+        assert seconds_of(samples(file.read_bytes()), hz) >= 1.5
 
 
 def test_given_recorded_call_when_target_refuses_then_the_agents_recording_goes_on(
@@ -208,8 +256,15 @@ def test_given_recorded_call_when_paused_over_http_then_heard_by_role_and_by_no_
     part = service.http.get(address, headers={"Range": "bytes=44-143"})
     assert (part.status_code, part.content) == (206, whole.content[44:144])
     assert service.http.get(address, headers={"Range": "bytes=99999999-"}).status_code == 416
-    as_agent = {"Authorization": f"Bearer {AGENT_TOKEN}"}
-    assert service.http.get(address, headers=as_agent).status_code == 403
+    for token in (AGENT_TOKEN, DEAF_TOKEN):
+        refused = service.http.get(address, headers={"Authorization": f"Bearer {token}"})
+        assert refused.status_code == 403
+    # Each hearing is on record, before it is heard.
+    as_admin = {"Authorization": f"Bearer {DEAF_TOKEN}"}
+    heard = service.http.get(
+        "/api/v1/audit", params={"which": listed["id"]}, headers=as_admin
+    ).json()["items"]
+    assert [(one["who"], one["what"]) for one in heard] == [("tests", "recording")] * 3
     # A file that lies there is nobody's as long as it is not on record.
     (folder(pbx) / f"{call['case']}~1.1.wav").write_bytes(whole.content)
     for guess in (

@@ -219,6 +219,25 @@ async def test_given_a_dispatch_then_accepted_returned_closed_reopened_in_order(
     ]
 
 
+@pytest.mark.parametrize("decision", ["confirm", "decline", "cancel"])
+async def test_given_a_dispatch_then_its_id_and_its_case_know_one_rule(
+    run: Running, decision: str
+) -> None:
+    """Who may decide: the side it is offered to (to withdraw: the side that offered it)."""
+    sides = run.service.case_book.sides
+    mine, theirs = (DESK_110, AGENT_8001) if decision != "cancel" else (AGENT_8001, DESK_110)
+    await act(run, AGENT_8001, "dispatch", {"desk": "110"}, expect=201)
+    path = f"/handovers/{CASE}-d1/{decision}"
+    assert (await send(run, theirs, "POST", path)).status_code == 403
+    # A colleague of the department may as well, by either way.
+    assert not sides.same("110" if decision != "cancel" else "8001", "8002")
+    assert (await send(run, AGENT_8002, "POST", path)).status_code == 403
+    other = run.service.settings.desks[0].department if decision != "cancel" else "民意服务中心"
+    sides._departments |= {"8002": other, "8001" if decision == "cancel" else "110": other}
+    assert (await send(run, AGENT_8002, "POST", path)).status_code == 202
+    assert (await send(run, mine, "POST", path)).status_code == 409
+
+
 async def test_given_an_offer_when_declined_then_the_reason_is_on_record(run: Running) -> None:
     await act(run, DESK_110, "decline", WHY, expect=409)
     await act(run, AGENT_8001, "dispatch", {"desk": "110"}, expect=201)

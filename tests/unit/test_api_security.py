@@ -48,6 +48,8 @@ MATTERS = {
     ("POST", "/api/v1/matters/import"),
     ("POST", "/api/v1/matters/versions/{version}/restore"),
 }
+# For tokens with may_monitor, whatever their rank.
+HEARING = ("GET", "/api/v1/recordings/{recording}/sound")
 # What a role may not do, though it has a token.
 FORBIDDEN: dict[str, set[tuple[str, str]]] = {
     "agent": {
@@ -57,7 +59,7 @@ FORBIDDEN: dict[str, set[tuple[str, str]]] = {
         ("GET", "/api/v1/gaps"),
         ("GET", "/metrics"),
         ("GET", "/api/v1/recordings"),
-        ("GET", "/api/v1/recordings/{recording}/sound"),
+        HEARING,
         ("POST", "/api/v1/calls/{call_id}/monitor"),
         # Somebody else's: an agent signs in, out and on for oneself only.
         *(("POST", f"/api/v1/agents/{{agent_id}}/{what}") for what in _FOR_ONESELF),
@@ -76,8 +78,8 @@ FORBIDDEN: dict[str, set[tuple[str, str]]] = {
         ("DELETE", "/api/v1/calendar/closed"),
         *CALENDAR,
     },
-    "supervisor": {("GET", "/api/v1/audit"), RELEASE, *MATTERS, *CALENDAR, *OUTBOX},
-    "admin": set(),
+    "supervisor": {HEARING, ("GET", "/api/v1/audit"), RELEASE, *MATTERS, *CALENDAR, *OUTBOX},
+    "admin": {HEARING},
 }
 
 

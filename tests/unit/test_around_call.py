@@ -11,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 from telephony.around_settings import Parking, Recording, Supervisor
 from telephony.cel import Fact
 from telephony.errors import HandoverRunning
+from telephony.partners import Group, Outside
 from telephony.recording import RecordingNotFound, sound_of
 from telephony.responsibility import new_entries, verify
 from telephony.settings import Settings
@@ -78,9 +79,11 @@ async def test_given_a_file_that_is_not_on_record_then_not_found(tmp_path: Path)
     name = f"{CASE}~1795480268.2"
     (tmp_path / f"{name}.wav").write_bytes(b"RIFF")
     async with running(tmp_path) as run:
-        answer = await run.as_("supervisor").get(f"/api/v1/recordings/{name}/sound")
-        assert (answer.status_code, answer.json()["code"]) == (404, "recording-not-found")
-        assert (await run.as_("agent").get(f"/api/v1/recordings/{name}/sound")).status_code == 403
+        with pytest.raises(RecordingNotFound):
+            await sound_of(run.service.database, tmp_path, name)
+        for role in ("agent", "supervisor", "admin"):  # none of them may_monitor
+            answer = await run.as_(role).get(f"/api/v1/recordings/{name}/sound")
+            assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed"), role
 
 
 async def test_given_no_may_monitor_then_refused_whatever_the_rank(tmp_path: Path) -> None:
@@ -104,6 +107,12 @@ def test_given_a_code_that_means_two_things_then_refused() -> None:
 def test_given_a_supervisor_who_is_a_desk_too_then_refused() -> None:
     with pytest.raises(ValidationError, match="110 is a supervisor and somebody else at once"):
         Settings(supervisors=[Supervisor(id="110", pin=SecretStr("4711"))])
+    group = Group(id="801", name="全体", members=["110", "122"])
+    with pytest.raises(ValidationError, match="801 is a supervisor and somebody else at once"):
+        Settings(groups=[group], supervisors=[Supervisor(id="801", pin=SecretStr("4711"))])
+    outside = Outside(number="890X", name="外线", dial="PJSIP/{number}@trunk")
+    with pytest.raises(ValidationError, match="outside 890X: 8901 is in use here already"):
+        Settings(outside=[outside], supervisors=[Supervisor(id="8901", pin=SecretStr("4711"))])
 
 
 async def test_given_a_hold_in_the_moment_of_a_key_then_only_one_moves_the_citizen(

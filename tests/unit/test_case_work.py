@@ -6,7 +6,6 @@ from itertools import product
 
 import pytest
 
-from telephony.case_book import Sides
 from telephony.case_work import (
     RULES,
     WORK,
@@ -23,6 +22,7 @@ from telephony.cel import Fact
 from telephony.errors import NotAllowed, WrongState
 from telephony.responsibility import Entry, case_state, new_entries, verify
 from telephony.settings import load_settings
+from telephony.sides import Sides
 from tests.unit.test_responsibility import ACCEPTED, CASE, OFFERED, TAKEN, fact
 
 STATES = ("open", "taken", "handed_over", "closed", "merged")

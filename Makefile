@@ -36,7 +36,7 @@ lint: .venv/.ready
 	@$(PY) -m mypy
 
 test: setup lint
-	@$(PY) -m pytest -n 3 --dist loadgroup $(ARGS)
+	@$(PY) -m pytest -n 4 $(ARGS)
 
 test-all: export SWEEP_ALL = 1
 test-all: test

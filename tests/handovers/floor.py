@@ -31,6 +31,7 @@ from telephony.softphone import SoftCall, Softphone
 from tests.handovers.record import Record
 from tests.pbx.scene import assert_quiet, set_hours
 from tests.pbx.test_service import Cutter
+from tests.warm import WarmService
 
 SEATS = 12
 RING_S = 2
@@ -212,7 +213,9 @@ class Floor:
             self.wire = self._exit.enter_context(closing(Cutter(settings.pbx.ami_port)))
             link = settings.pbx.model_copy(update={"ami_port": self.wire.port})
             settings = settings.model_copy(update={"pbx": link})
-        self.service = Service(settings, self.folder / "service.log")
+        # Where it is killed and comes back, it starts from nothing.
+        kind = Service if with_wire else WarmService
+        self.service = kind(settings, self.folder / "service.log")
         self.record = Record(self.pbx.cel_file, Directory.from_settings(settings))
 
     def __enter__(self) -> Self:

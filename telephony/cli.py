@@ -20,6 +20,7 @@ COMMANDS = {
     "voicemail": "voicemail:app",
     "callbacks": "voicemail:callbacks",
     "calendar": "calendar:app",
+    "figures": "figures:app",
     "matters": "matters:app",
     "ledger": "ledger:app",
     "handovers": "exports:handovers_app",

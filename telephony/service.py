@@ -23,6 +23,7 @@ from telephony.deadline_sources import MatterHours, WaitingCitizens
 from telephony.deadline_teller import DeadlineTeller
 from telephony.dispatch import Dispatches
 from telephony.errors import DatabaseUnavailable
+from telephony.figures.keeper import FigureKeeper
 from telephony.hold_notes import HoldNotes
 from telephony.leg_pages import LegPages
 from telephony.live_watch import LiveWatch
@@ -31,10 +32,10 @@ from telephony.matter_book import MatterBook
 from telephony.message_book import MessageBook
 from telephony.metrics import Metrics
 from telephony.nuisance import Nuisance
-from telephony.outbox import Outbox
 from telephony.orders_book import OrdersBook
 from telephony.orders_intake import OrdersIntake
 from telephony.orders_teller import OrdersTeller
+from telephony.outbox import Outbox
 from telephony.outbox_delivery import Delivery
 from telephony.proposals import Proposals
 from telephony.recorder import Recorder
@@ -93,7 +94,9 @@ class Service(CallControl):
             self.case_book.sides.same,
             tell=lambda shape: self.live.feed.changed({"proposals": [shape]}),
         )
+        self.figures = FigureKeeper(self.database)
         self.hold_notes = HoldNotes(self.pbx, self.calls)
+        self.dead_phones = DeadPhones(self.pbx, self.calls)
         self.mails = MailSender(self.database, settings.mail)
         self.deadlines = DeadlineKeeper(
             DeadlineBook(
@@ -107,7 +110,6 @@ class Service(CallControl):
             settings,
             tell=self._tell_deadlines,
         )
-        self.dead_phones = DeadPhones(self.pbx, self.calls)
         self.outbox = Outbox(self.database)
         self.delivery = Delivery(self.outbox, settings)
         teller = OrdersTeller(self.database, settings)
@@ -139,10 +141,11 @@ class Service(CallControl):
         """Start all parts; returns at once."""
         await super().start()
         self.calendar.start()
-        self.deadlines.start()
-        self.mails.start()
+        self.figures.start()
         self.voicemail.start()
         self.delivery.start()
+        self.deadlines.start()
+        self.mails.start()
         if not self._recording:
             log.warning("no legs are recorded: pbx.cel_file is not set")
         self.exports.start()
@@ -156,16 +159,17 @@ class Service(CallControl):
         """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
         self.live.close()
         await self.calendar.stop()
-        await self.deadlines.stop()
-        await self.mails.stop()
+        await self.figures.stop()
         await self.voicemail.stop()
         await self.exports.stop()
         await self._retention.stop()
         await self.delivery.stop()
+        await self.deadlines.stop()
+        await self.mails.stop()
         await self.hold_notes.close()
         await self.proposals.stop()
-        self.room_outcomes.close()
         await self.dead_phones.close()
+        self.room_outcomes.close()
         await super().stop()
         tasks = [task for task in (self._record, self._marks, self._directory) if task is not None]
         for task in tasks:

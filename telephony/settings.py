@@ -303,8 +303,8 @@ class Settings(BaseSettings):
         supervisors = [one.id for one in self.supervisors]
         outside_agrees(self.outside, [*desks, *agents, *groups, *supervisors])
         partners_agree(self.partners, desks)
-        platforms_agree(self.platforms, desks, [*agents, *groups])
         messages_agree(self.messages, desks)
+        platforms_agree(self.platforms, desks, [*agents, *groups])
         codes = [*(key.code for key in self.keys), self.matters.key]
         everybody = [*desks, *agents, *groups]
         around_agrees(self.parking, self.recording, self.supervisors, codes, everybody)

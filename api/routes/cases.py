@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from api import schemas, sight
-from api.case_schemas import CaseFigures, FiguresQuery, Story
+from api.case_schemas import Story
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
-from api.security import AsAgent, AsSupervisor
+from api.security import AsAgent
 from telephony import case_queries, deadline_queries, queries
 from telephony.errors import CaseNotFound, DatabaseUnavailable
 from telephony.masking import mask_case, mask_story
@@ -84,16 +84,6 @@ async def get_story(
     found = await case_queries.story(service.database, case)
     shown = await sight.one(service.database, who, found, mask_story, "story", case)
     return _tagged(answers.row(shown), found["details"]["version"])
-
-
-@router.get("/figures/cases", response_model=CaseFigures, responses=problems(DatabaseUnavailable))
-async def case_figures(
-    query: Annotated[FiguresQuery, Query()], service: TheService, _who: AsSupervisor
-) -> Response:
-    """First-contact resolution, times and hand-overs of the cases that were opened in a time."""
-    return answers.row(
-        await case_queries.figures(service.database, since=query.since, until=query.until)
-    )
 
 
 def _tagged(response: Response, version: int) -> Response:

@@ -63,7 +63,9 @@ FORBIDDEN: dict[str, set[tuple[str, str]]] = {
         ("POST", "/api/v1/calls/{call_id}/monitor"),
         # Somebody else's: an agent signs in, out and on for oneself only.
         *(("POST", f"/api/v1/agents/{{agent_id}}/{what}") for what in _FOR_ONESELF),
-        ("GET", "/api/v1/figures/cases"),
+        ("GET", "/api/v1/figures"),
+        *(("GET", f"/api/v1/figures/{what}") for what in ("now", "topics", "cases")),
+        ("GET", "/api/v1/figures/report/{month}"),
         ("GET", "/api/v1/nuisance"),
         ("POST", "/api/v1/nuisance"),
         ("DELETE", "/api/v1/nuisance/{mark}"),

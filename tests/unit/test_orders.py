@@ -20,18 +20,20 @@ from sqlalchemy import func, insert, select
 
 from api.app import create_app
 from telephony import audit
-from telephony.case_store import CASES
+from telephony.case_store import CASES, LEDGER
+from telephony.database import Database
 from telephony.ledger_check import verify_ledger
 from telephony.models import AuditRecord, CaseDetails, CaseRecord
 from telephony.orders_format import json_schema
 from telephony.orders_model import OrderMessageRecord
-from telephony.orders_teller import DETAILS
+from telephony.orders_teller import DETAILS, ORDERS, OrdersTeller
 from telephony.outbox import OUTBOX
 from telephony.responsibility import GENESIS
 from telephony.service import Service
 from telephony.settings import Settings, load_settings
 from telephony.signing import HEADER, KEY_HEADER, PLATFORM_HEADER, sign
 from tests.unit.order_receiving import SECRET, HeldReceiver, eventually, listening
+from tests.unit.test_recorder import DAY, make
 
 CASE = "20261124-1795496800.0"
 CALLER = "13812345678"
@@ -574,3 +576,28 @@ async def test_given_the_database_is_away_then_nothing_is_taken_and_they_try_aga
     assert "retry-after" in answer.headers
     await one.client.aclose()
     await one.database.close()
+
+
+async def test_given_a_call_that_a_desk_accepted_then_the_recorder_gives_its_platform_the_order(
+    database: Database, tmp_path: Path
+) -> None:
+    """The order comes from the PBX's own rows, once, however often they are read."""
+    platform = {"id": "p", "url": "http://127.0.0.1:9/o", "secrets": [SECRET], "desks": ["110"]}
+    teller = OrdersTeller(database, load_settings(platforms=[platform]))
+    database.ledger_followers.append(teller.follow)
+    (tmp_path / "Master.csv").write_bytes(DAY)
+    for _ in range(2):
+        await make(database, tmp_path).catch_up()
+    async with database.reading() as connection:
+        query = select(ORDERS.c.case_id, ORDERS.c.number, ORDERS.c.state)
+        orders = {tuple(row) for row in await connection.execute(query)}
+        told = (await connection.execute(select(OUTBOX.c.kind, OUTBOX.c.body))).all()
+        entries = select(LEDGER.c.case_id, LEDGER.c.handover).where(
+            LEDGER.c.event == "accepted", LEDGER.c.to == "110"
+        )
+        accepted = {(*row, "accepted") for row in await connection.execute(entries)}
+    assert orders == accepted
+    assert len(told) == len(orders) >= 1
+    assert all(kind == "order.new" and body["accepted"] for kind, body in told)
+    for kind, body in told:
+        assert_fits({"kind": kind, "data": body})

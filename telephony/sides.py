@@ -1,4 +1,5 @@
-"""Who stands for whom: a party and those of its department; a group and its members."""
+"""Who stands for whom: a party and those of its department; a group and its members; the line and
+its agents."""
 
 from __future__ import annotations
 

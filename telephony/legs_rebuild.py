@@ -25,7 +25,7 @@ from telephony.cel import CelRow, our_layout
 from telephony.database import Database
 from telephony.leg_table import LEGS
 from telephony.legs.model import Leg
-from telephony.record_store import POSITIONS, ROWS, RecordStore
+from telephony.record_store import POSITIONS, ROWS, RecordStore, rows_in_order
 
 PAGE = 5000
 """Rows read at a time."""
@@ -116,7 +116,7 @@ class Rebuild:
     async def _pages(self) -> AsyncIterator[list[CelRow]]:
         """All rows from the beginning of the period on, in the order of time."""
         columns = (ROWS.c.at, ROWS.c.seq, ROWS.c.digest)
-        query = select(*columns, ROWS.c.line).where(ROWS.c.pbx == self._pbx)
+        query = select(*columns, ROWS.c.line).where(rows_in_order(self._pbx))
         query = query.order_by(*columns).limit(PAGE)
         page = query.where(ROWS.c.at >= self._since)
         while True:

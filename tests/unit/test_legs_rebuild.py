@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import typer
-from sqlalchemy import delete, insert, literal, select, update
+from sqlalchemy import delete, insert, literal, select, tuple_, update
 from typer.testing import CliRunner, Result
 
 from telephony import legs_rebuild
@@ -21,7 +21,7 @@ from telephony.commands import legs
 from telephony.database import Database
 from telephony.leg_table import LEGS
 from telephony.legs_rebuild import Difference, Progress, Rebuild
-from telephony.record_store import ROWS
+from telephony.record_store import ROWS, rows_in_order
 from telephony.settings import Settings
 from tests.unit.test_recorder import AGENTS, DAY, make, record, same
 
@@ -223,3 +223,22 @@ def test_given_gaps_then_the_command_lists_them(named: Database) -> None:
     assert {gap["why"] for gap in listed["items"]} == {"channels-missing", "pbx-stopped"}
     assert "channels-missing" in run("gaps", "--why", "channels-missing").stdout
     assert run("gaps", "--why", "bad-luck").exit_code == 2
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_given_many_rows_then_a_page_of_them_is_found_without_sorting_all(
+    day: Database, newest_first: bool
+) -> None:
+    order = (ROWS.c.at, ROWS.c.seq, ROWS.c.digest)
+    query = select(ROWS.c.line).where(rows_in_order("pbx1"))
+    if newest_first:
+        query = query.order_by(ROWS.c.at.desc(), ROWS.c.digest.desc()).limit(500)
+    else:
+        after = tuple_(*order) > tuple_(DAWN, 1, "x")
+        query = query.where(ROWS.c.at >= DAWN, after).order_by(*order).limit(500)
+    async with day.reading() as connection:
+        text = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+        plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")).all()
+    said = " ".join(str(step.detail) for step in plan)
+    assert "sqlite_autoindex_cel_rows_1" in said
+    assert "FOR ORDER BY" not in said

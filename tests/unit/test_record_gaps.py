@@ -18,6 +18,9 @@ import pytest
 from api.app import create_app
 from telephony import cel_disk
 from telephony.cel import CelRow
+from telephony.checkup.gaps import check_gaps
+from telephony.checkup.model import Patient
+from telephony.checkup.record import check_disk
 from telephony.database import Database, migrate
 from telephony.gap_store import list_gaps
 from telephony.legs.gaps import SerialWatch, gaps_of_call
@@ -403,3 +406,36 @@ def test_given_little_room_then_it_is_measured_and_each_change_is_told_once(
 def test_given_an_alarm_above_the_warning_then_the_setting_is_refused() -> None:
     with pytest.raises(ValueError, match="would never warn"):
         RecordWatch(disk_warning_mb=100, disk_alarm_mb=200)
+
+
+async def test_given_gaps_and_little_room_then_the_doctor_says_so_by_the_limits_of_the_settings(
+    one: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "Master.csv"
+    file.write_bytes((REPLAY / "cel_local_only.csv").read_bytes())
+    recorder = make(one, tmp_path)
+    await recorder.catch_up()
+
+    def patient(warning_mb: int = 2048, alarm_mb: int = 200) -> Patient:
+        return Patient(
+            Settings.model_validate(
+                {
+                    "pbx": {"cel_file": file},
+                    "database_url": f"sqlite:///{tmp_path}/record.sqlite",
+                    "record": {"disk_warning_mb": warning_mb, "disk_alarm_mb": alarm_mb},
+                }
+            )
+        )
+
+    assert (await check_gaps(patient())).state == "ok"
+    with file.open("ab") as target:
+        target.write(b"no row\n")
+    await recorder.catch_up()
+    found = await check_gaps(patient())
+    assert found.state == "warning"
+    assert found.found.startswith("1 row-broken in the last 7 days")
+    room = shutil.disk_usage(tmp_path)._replace(free=500 * MB)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: room)
+    states = [(await check_disk(patient(*limits))).state for limits in ((400, 200), (600, 400))]
+    states.append((await check_disk(patient(900, 600))).state)
+    assert states == ["ok", "warning", "wrong"]

@@ -1,9 +1,7 @@
-"""One cell while it is played: its people, what they do, and how it must come out."""
+"""One cell while it is played: its people, and what they do."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,27 +11,28 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from telephony.cel import CelRow
 from telephony.errors import HotlineError
-from telephony.softphone import CallState, SoftCall, Softphone
-from tests.handovers.floor import PASSWORD, RING_S, Floor, Seat, agent_token
-from tests.handovers.record import assert_legs, channels, hand_overs, open_channels
+from telephony.softphone import SoftCall, Softphone
+from tests.handovers.floor import PASSWORD, Floor, Seat, agent_token
+from tests.handovers.judge import Judged
+from tests.handovers.senses import (
+    MIXED,
+    PATIENCE_S,
+    eventually,
+    hears,
+    hears_not,
+    run_at_once,
+)
 from tests.pbx.scene import LINE
 
 if TYPE_CHECKING:
-    from tests.handovers.table import Outcome
     from tests.handovers.ways import Way
-
-PATIENCE_S = 10.0
-"""What must happen happens within this on a busy machine; it is no figure."""
-MIXED = 0.2
-"""A tone's share where two people speak at once."""
 
 State = str
 """Where a hand-over is: talking (before the press), ringing, or decided."""
 
 
-class Cell:
+class Cell(Judged):
     """A citizen who talks with an agent, at a seat of the floor; the agent presses by ``way``."""
 
     def __init__(self, floor: Floor, seat: Seat, way: Way) -> None:
@@ -216,14 +215,6 @@ class Cell:
         for tone in (self.agent_hz, self._target_hz):
             hears_not(self.citizen, tone)
 
-    def agent_rung(self) -> SoftCall:
-        """The agent's phone rings for the citizen who is back; the agent answers."""
-        call = self.agent_phone.wait_for_call(PATIENCE_S)
-        call.answer()
-        call.play_tone(self.agent_hz)
-        self.agent = call
-        return call
-
     def back(self) -> None:
         """After a failure: agent and citizen talk again, as is usual for this row."""
         if self.way.agent_meanwhile == "gone":
@@ -233,15 +224,14 @@ class Cell:
         eventually(self._all_decided, "the hand-over is decided")
         self.together(self.agent, self.agent_hz)
 
+    def resume(self) -> None:
+        """The agent has the citizen back, as this row does it."""
+        self.way.resume(self)
+
     def vanish(self) -> None:
         """The agent's phone is gone without a word."""
         self._gone.add(self.agent_phone.username)
         self.agent_phone.vanish()
-
-    def together(self, other: SoftCall, tone: float, share: float = 0.5) -> None:
-        """The citizen and this other party hear each other."""
-        hears(self.citizen, tone, share)
-        hears(other, self._citizen_hz, share)
 
     def hand_on(self, desk: int) -> None:
         """In a chain: who has taken the call presses next, to the next desk; it is taken."""
@@ -324,149 +314,6 @@ class Cell:
         """
         hears(spy, self._citizen_hz, MIXED)
 
-    # -- how it must come out --------------------------------------------------------------
-
-    def come_out(self, expected: tuple[Outcome, ...]) -> None:
-        """Check outcome and end against the table, let everybody hang up, check what is left."""
-        outcome = self._decided(expected)
-        getattr(self, f"_end_{outcome.end}")()
-        self.hook("decided")
-        # And so it stays. A phone that was rung has been answered now.
-        getattr(self, f"_end_{'agent' if outcome.end == 'phone' else outcome.end}")()
-        self._hang_up()
-        self._all_ended()
-        self._nothing_left()
-        came = self._outcomes()
-        ends = [one for one in expected if one.end == outcome.end and one.outcomes == came]
-        assert ends, f"in the end the record says {came}, the table {outcome}"
-
-    def _rows(self) -> list[CelRow]:
-        return self.floor.record.rows(self._since)
-
-    def _all_decided(self) -> bool:
-        return all(one.outcomes for one in hand_overs(self._rows(), self.case))
-
-    def _outcomes(self) -> tuple[str, ...]:
-        found = hand_overs(self._rows(), self.case)
-        wrong = [one for one in found if len(one.outcomes) != 1]
-        assert not wrong, f"hand-overs without exactly one outcome: {wrong}"
-        kinds = {one.kind for one in found} - self._kinds
-        assert not kinds, f"pressed as {kinds}"
-        return tuple(one.outcomes[0] for one in found)
-
-    def _decided(self, expected: tuple[Outcome, ...]) -> Outcome:
-        deadline = time.monotonic() + PATIENCE_S + RING_S
-        while True:
-            found = hand_overs(self._rows(), self.case)
-            came = tuple(" ".join(one.outcomes) for one in found)
-            for one in expected:
-                if came == one.outcomes and self._is_so(one):
-                    return one
-            assert time.monotonic() < deadline, f"the record says {found}, the table {expected}"
-            time.sleep(0.1)
-
-    def _is_so(self, outcome: Outcome) -> bool:
-        """Of several that are right: with nobody left, the citizen's call is over."""
-        return (outcome.end == "nobody") == (self.citizen.state is CallState.ENDED)
-
-    def _end_agent(self) -> None:
-        self.way.resume(self)
-        self.together(self.agent, self.agent_hz)
-        ringing = [one for one in self.agent_phone.calls if one is not self.agent]
-        assert not ringing, "the agent's phone rang, though the agent had waited"
-
-    def _end_phone(self) -> None:
-        self.agent_rung()
-        self.together(self.agent, self.agent_hz)
-
-    def _end_target(self) -> None:
-        assert self.target is not None
-        self.together(self.target, self._target_hz)
-        if self.way.agent_meanwhile != "talks":
-            assert self.agent.wait_ended(PATIENCE_S) == 200
-
-    def _end_room(self) -> None:
-        assert self.target is not None
-        self.together(self.target, self._target_hz, MIXED)
-        self.together(self.agent, self.agent_hz, MIXED)
-        hears(self.target, self.agent_hz, MIXED)
-        hears(self.agent, self._target_hz, MIXED)
-
-    def _end_next(self) -> None:
-        self.together(self.next, self.agent_hz)
-
-    def _end_nobody(self) -> None:
-        """Everybody's call is over without anybody's doing (checked for all cells)."""
-
-    def _hang_up(self) -> None:
-        """The citizen hangs up; who is left of a three-way call, does so then."""
-        self.citizen.hangup()
-        # So are two who speak with each other only.
-        if self._asking:
-            self.agent.hangup()
-        if self.second is not None:
-            self.second.hangup()
-        # Two of a three-way call may go on talking: that is theirs to end.
-        if self.target is not None and self.way.agent_meanwhile == "talks":
-            self.target.hangup()
-
-    def _my_calls(self) -> list[SoftCall]:
-        mine = list(self.dialled)
-        for who in self.seat.roles:
-            mine += self.floor.calls.get(who, [])[self._calls_before[who] :]
-        return mine
-
-    def _all_ended(self) -> None:
-        for call in self._my_calls():
-            code = call.wait_ended(PATIENCE_S)
-            talked = call.answered_at is not None and call.phone.username not in self._gone
-            assert not talked or code == 200, f"{call.phone.username} ended with {code}"
-
-    def _nothing_left(self) -> None:
-        phones = frozenset(self.seat.roles)
-        left: dict[str, str] = {}
-
-        def gone() -> bool:
-            nonlocal left
-            left = open_channels(self._rows(), self.case, phones)
-            return not left
-
-        with suppress(AssertionError):
-            eventually(gone, "nothing is left")
-        assert not left, f"channels that are left on the PBX: {left}"
-        rows = self._rows()
-        there = channels(rows, self.case, phones)
-        calls = Counter(call.phone.username for call in self._my_calls())
-        roles = dict(self.seat.roles)
-        for who in self._gone:  # rung without being there: no phone can count that
-            calls[who] = sum(name.startswith(f"PJSIP/{who}-") for name in there.values())
-        # A number dialled when the citizen had gone is an ordinary call.
-        apart = self.second is not None and not hand_overs(rows, self.case)
-        assert_legs(self.floor.record.legs(rows), there, self.case, roles, calls, apart=apart)
-
-    def stored(self) -> None:
-        """The service has the whole case on record, as the PBX wrote it."""
-        rows = self._rows()
-        mine = {leg.uniqueid for leg in self.floor.record.legs(rows) if leg.case == self.case}
-        wanted = [(one.id, one.outcomes[0]) for one in hand_overs(rows, self.case)]
-        seen: object = None
-
-        def whole() -> bool:
-            nonlocal seen
-            answer = self.http("GET", f"/cases/{self.case}")
-            if answer.status_code != 200:
-                seen = answer.status_code
-                return False
-            case = answer.json()
-            legs = {leg["uniqueid"] for leg in case["legs"] if leg["state"] == "complete"}
-            states = [(one["id"], one["state"]) for one in case["handovers"]]
-            seen = legs, states
-            return legs == mine and states == wanted
-
-        with suppress(AssertionError):
-            eventually(whole, "the case is whole", every_s=0.2)
-        assert whole(), f"the service has {seen}, the PBX wrote {mine} {wanted}"
-
     def close(self) -> None:
         """Whatever happened: let go of every call, so that the seat is free for another cell."""
         for call in self._my_calls():
@@ -480,40 +327,3 @@ class Cell:
     def story(self) -> str:
         """What the PBX did in this cell."""
         return self.floor.steps((f"PJSIP/{self.seat.citizen}-", self.case or "?"), self._began)
-
-
-def eventually(
-    true: Callable[[], object], what: str, *, every_s: float = 0.1, limit_s: float = PATIENCE_S
-) -> None:
-    """Wait for a state that tells nobody when it begins; seldom looked at, for others wait too."""
-    deadline = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < deadline, f"after {limit_s} s still not: {what}"
-        time.sleep(every_s)
-
-
-def hears(who: SoftCall, tone: float, share: float) -> None:
-    """Wait until this party hears a tone now.
-
-    Looks at the last moments only, some times a second: many cells do this at the same time.
-    """
-    what = f"{who.phone.username} hears {tone:g} Hz"
-    eventually(lambda: who.hears(tone, window_s=0.1) >= share, what)
-
-
-def hears_not(who: SoftCall, tone: float) -> None:
-    """Wait until this party does not hear a tone any more."""
-    what = f"{who.phone.username} hears no {tone:g} Hz"
-    eventually(lambda: who.hears(tone, window_s=0.1) < MIXED, what)
-
-
-def run_at_once(*what: Callable[[], int]) -> list[int]:
-    """Do all this at the same moment; what each gave."""
-    ready = threading.Barrier(len(what))
-
-    def one(do: Callable[[], int]) -> int:
-        ready.wait(PATIENCE_S)
-        return do()
-
-    with ThreadPoolExecutor(len(what)) as pool:
-        return list(pool.map(one, what))

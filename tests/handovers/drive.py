@@ -10,8 +10,9 @@ from contextlib import suppress
 from functools import partial
 
 from telephony.softphone import CallState, CallStateError
-from tests.handovers.cell import PATIENCE_S, Cell, eventually, run_at_once
+from tests.handovers.cell import Cell
 from tests.handovers.floor import RING_S
+from tests.handovers.senses import PATIENCE_S, eventually, run_at_once
 
 
 def answered(cell: Cell) -> None:

@@ -16,8 +16,9 @@ from itertools import product
 from typing import Literal
 
 from telephony.errors import HotlineError
-from tests.handovers.cell import Cell, eventually
+from tests.handovers.cell import Cell
 from tests.handovers.floor import Floor
+from tests.handovers.senses import eventually
 from tests.handovers.table import DRIVERS, ENTRIES, Entry
 
 How = Literal["kill", "cut"]

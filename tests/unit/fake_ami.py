@@ -10,6 +10,8 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from telephony.ami_client import Event
+
 BANNER = b"Asterisk Call Manager/10.0.0\r\n"
 
 Answer = Callable[["FakeLink", dict[str, list[str]]], Awaitable[None]]
@@ -141,3 +143,43 @@ async def fake_ami(tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeAmi]:
         yield server
     finally:
         await server.close()
+
+
+class Heard:
+    """A listener that keeps what it hears and can be waited for."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._more = asyncio.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        self._more.set()
+
+    @property
+    def names(self) -> list[str]:
+        return [event.name for event in self.events]
+
+    async def until(self, count: int) -> list[Event]:
+        async with asyncio.timeout(5):
+            while len(self.events) < count:
+                self._more.clear()
+                await self._more.wait()
+        return self.events
+
+
+def channels(count: int, end: str = "Complete", reply_at: int = 0) -> Answer:
+    """A list of so many channels; its reply comes after ``reply_at`` of them."""
+
+    async def answer(link: FakeLink, action: dict[str, list[str]]) -> None:
+        action_id = action["ActionID"][0]
+        for number in range(count):
+            if number == reply_at:
+                await link.reply(action, EventList="start")
+            await link.event("CoreShowChannel", ActionID=action_id, Uniqueid=f"1.{number}")
+        if reply_at >= count:
+            await link.reply(action, EventList="start")
+        if end:
+            await link.event("CoreShowChannelsComplete", ActionID=action_id, EventList=end)
+
+    return answer

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from telephony.ami_client import AmiClient, Event
 from telephony.errors import InvalidValue, PbxRefused, PbxTimeout, PbxUnavailable
-from tests.unit.fake_ami import FakeAmi, FakeLink, fake_ami, silence
+from tests.unit.fake_ami import FakeAmi, FakeLink, Heard, channels, fake_ami, silence
 
 Action = dict[str, list[str]]
 
@@ -28,29 +28,6 @@ async def client(server: FakeAmi) -> AsyncIterator[AmiClient]:
     await client.wait_up(5)
     yield client
     await client.stop()
-
-
-class Heard:
-    """A listener that keeps what it hears and can be waited for."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self._more = asyncio.Event()
-
-    def __call__(self, event: Event) -> None:
-        self.events.append(event)
-        self._more.set()
-
-    @property
-    def names(self) -> list[str]:
-        return [event.name for event in self.events]
-
-    async def until(self, count: int) -> list[Event]:
-        async with asyncio.timeout(5):
-            while len(self.events) < count:
-                self._more.clear()
-                await self._more.wait()
-        return self.events
 
 
 async def test_an_action_is_answered(server: FakeAmi, client: AmiClient) -> None:
@@ -195,116 +172,6 @@ async def test_a_caller_who_stops_waiting_leaves_nothing(
     assert not client._futures
 
 
-# -- lists -----------------------------------------------------------------------------------------
-
-
-def channels(count: int, end: str = "Complete", reply_at: int = 0) -> object:
-    """A list of so many channels; its reply comes after ``reply_at`` of them."""
-
-    async def answer(link: FakeLink, action: Action) -> None:
-        action_id = action["ActionID"][0]
-        for number in range(count):
-            if number == reply_at:
-                await link.reply(action, EventList="start")
-            await link.event("CoreShowChannel", ActionID=action_id, Uniqueid=f"1.{number}")
-        if reply_at >= count:
-            await link.reply(action, EventList="start")
-        if end:
-            await link.event("CoreShowChannelsComplete", ActionID=action_id, EventList=end)
-
-    return answer
-
-
-@pytest.mark.parametrize("reply_at", [0, 2, 3])
-async def test_a_list_is_collected_to_its_end(
-    server: FakeAmi, client: AmiClient, reply_at: int
-) -> None:
-    server.answers["CoreShowChannels"] = channels(3, reply_at=reply_at)  # type: ignore[assignment]
-    heard = Heard()
-    client.add_event_listener(heard)
-    events = await client.list_action("CoreShowChannels")
-    assert [event["Uniqueid"] for event in events] == ["1.0", "1.1", "1.2"]
-    assert heard.events == []
-    assert not client._futures
-
-
-async def test_a_list_whose_reply_comes_after_its_end_is_whole(
-    server: FakeAmi, client: AmiClient
-) -> None:
-    async def answer(link: FakeLink, action: Action) -> None:
-        await link.event("X", ActionID=action["ActionID"][0])
-        await link.event("XComplete", ActionID=action["ActionID"][0], EventList="Complete")
-        await link.reply(action, EventList="start")
-
-    server.answers["List"] = answer
-    assert len(await client.list_action("List")) == 1
-
-
-async def test_two_lists_at_once_do_not_mix(server: FakeAmi, client: AmiClient) -> None:
-    held: list[Action] = []
-
-    async def answer(link: FakeLink, action: Action) -> None:
-        held.append(action)
-        await link.reply(action, EventList="start")
-        if len(held) == 2:
-            for number in range(4):
-                for one in held:
-                    await link.event(
-                        "Row", ActionID=one["ActionID"][0], Of=one["Of"][0], N=str(number)
-                    )
-            for one in held:
-                await link.event("RowsComplete", ActionID=one["ActionID"][0], EventList="Complete")
-
-    server.answers["Rows"] = answer
-    lists = await asyncio.gather(*(client.list_action("Rows", {"Of": of}) for of in "AB"))
-    for of, events in zip("AB", lists, strict=True):
-        assert [(event["Of"], event["N"]) for event in events] == [(of, n) for n in "0123"]
-
-
-async def test_a_cancelled_list_is_refused(server: FakeAmi, client: AmiClient) -> None:
-    server.answers["CoreShowChannels"] = channels(2, end="cancelled")  # type: ignore[assignment]
-    with pytest.raises(PbxRefused, match="cancelled"):
-        await client.list_action("CoreShowChannels")
-    assert not client._futures
-
-
-async def test_a_refused_list_is_refused(server: FakeAmi, client: AmiClient) -> None:
-    async def refuse(link: FakeLink, action: Action) -> None:
-        await link.reply(action, "Error", Message="Permission denied")
-
-    server.answers["QueueStatus"] = refuse
-    with pytest.raises(PbxRefused, match="Permission denied"):
-        await client.list_action("QueueStatus")
-
-
-async def test_a_list_that_stops_half_way_times_out_and_is_forgotten(
-    server: FakeAmi, client: AmiClient
-) -> None:
-    server.answers["CoreShowChannels"] = channels(2, end="")  # type: ignore[assignment]
-    heard = Heard()
-    client.add_event_listener(heard)
-    with pytest.raises(PbxTimeout, match="2 entries"):
-        await client.list_action("CoreShowChannels", timeout=0.1)
-    assert not client._futures
-    late = server.link.received[-1]["ActionID"][0]
-    await server.link.event("CoreShowChannel", ActionID=late, Uniqueid="1.9")
-    await server.link.event("Hangup", Uniqueid="1.1")
-    assert [event.name for event in await heard.until(1)] == ["Hangup"]
-
-
-async def test_a_list_that_never_ends_times_out(server: FakeAmi, client: AmiClient) -> None:
-    async def endless(link: FakeLink, action: Action) -> None:
-        await link.reply(action, EventList="start")
-        while True:
-            await link.event("CoreShowChannel", ActionID=action["ActionID"][0])
-            await asyncio.sleep(0.001)
-
-    server.answers["CoreShowChannels"] = endless
-    with pytest.raises(PbxTimeout):
-        await client.list_action("CoreShowChannels", timeout=0.2)
-    assert not client._futures
-
-
 # -- events ----------------------------------------------------------------------------------------
 
 
@@ -407,7 +274,7 @@ async def test_the_name_filter_lets_lists_and_replies_through(server: FakeAmi) -
     client.add_event_listener(heard)
     await client.start()
     await client.wait_up(5)
-    server.answers["CoreShowChannels"] = channels(2)  # type: ignore[assignment]
+    server.answers["CoreShowChannels"] = channels(2)
     await server.link.event("VarSet", Variable="A")
     await server.link.event("Hangup", Uniqueid="1.1")
     assert len(await client.list_action("CoreShowChannels")) == 2

@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
-from api.schemas import MAX_PAGE, CaseQuery, HandoverQuery, LegQuery, Moment, Schema, Word
+from api.schemas import (
+    MAX_PAGE,
+    CaseQuery,
+    HandoverQuery,
+    InTime,
+    LegQuery,
+    Moment,
+    Schema,
+    Word,
+)
 from telephony.bulk.tables import TABLES, Format, Headings, What
 
 
@@ -62,7 +71,7 @@ class LegExportQuery(LegQuery):
     bom: bool = Field(False, description=_BOM)
 
 
-class LedgerQuery(Schema):
+class LedgerQuery(InTime):
     """Which entries of the ledger."""
 
     case: Word | None = None

@@ -26,11 +26,18 @@ class RetentionRules(Schema):
     rules: list[RetentionRule]
 
 
-class HoldRequest(Schema):
-    """Keep everything of a case, or of a caller's calls: one of the two is named."""
+class CaseHold(Schema):
+    """Keep everything of a case."""
 
-    case: Word | None = None
-    number: Word | None = Field(None, description="the citizen's number, in any form")
+    case: Word
+    reason: Sentence
+    until: Moment | None = Field(None, description="when it ends by itself; null: when released")
+
+
+class NumberHold(Schema):
+    """Keep everything of a caller's calls."""
+
+    number: Word = Field(description="the citizen's number, in any form")
     reason: Sentence
     until: Moment | None = Field(None, description="when it ends by itself; null: when released")
 

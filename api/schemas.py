@@ -7,7 +7,7 @@ measurements: half the requests per second); a test holds both against each othe
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    model_validator,
 )
 
 from telephony.callbacks import State as CallbackState
@@ -340,7 +341,18 @@ class WholeCase(Case):
 # -- queries ------------------------------------------------------------------------------------
 
 
-class LegQuery(Schema):
+class InTime(Schema):
+    """What has a time from when on and one until when: that one is later, or nothing is found."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        since, until = getattr(self, "since", None), getattr(self, "until", None)
+        if since is not None and until is not None and since >= until:
+            raise ValueError("from is not before to: nothing lies between")
+        return self
+
+
+class LegQuery(InTime):
     """Which legs; a name that is not known is an error, or a typing mistake would show all."""
 
     caller: Word | None = Field(None, description="the citizen's number, in any form")
@@ -361,7 +373,7 @@ class LegPageQuery(LegQuery):
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
-class CaseQuery(Schema):
+class CaseQuery(InTime):
     """Which cases."""
 
     caller: Word | None = Field(None, description="the citizen's number, in any form")
@@ -386,7 +398,7 @@ class CasePageQuery(CaseQuery):
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
-class HandoverQuery(Schema):
+class HandoverQuery(InTime):
     """Which hand-overs."""
 
     case: Word | None = None

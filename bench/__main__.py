@@ -14,6 +14,8 @@ PARTS = (
     ["bench.handovers", "1000", "10"],
     ["bench.messages", "100", "50"],
     ["bench.legs_build"],
+    ["bench.lists", "300000", "3"],
+    ["bench.exports", "300000"],
     ["bench.record_rates"],
 )
 

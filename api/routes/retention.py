@@ -11,11 +11,12 @@ from api import schemas, sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.retention_schemas import (
+    CaseHold,
     Deletion,
     DeletionPageQuery,
     Hold,
     HoldPageQuery,
-    HoldRequest,
+    NumberHold,
     ReleaseRequest,
     RetentionRule,
     RetentionRules,
@@ -65,11 +66,10 @@ async def list_holds(
 @router.post(
     "/holds", status_code=201, responses=problems(CaseNotFound, InvalidValue, DatabaseUnavailable)
 )
-async def place_hold(body: HoldRequest, service: TheService, who: AsSupervisor) -> Hold:
+async def place_hold(body: CaseHold | NumberHold, service: TheService, who: AsSupervisor) -> Hold:
     """Keep everything of a case, or of a caller's calls, whatever the rules say."""
-    row = await service.retention.hold(
-        case=body.case, number=body.number, reason=body.reason, until=body.until, who=who.name
-    )
+    of = {"case": body.case} if isinstance(body, CaseHold) else {"number": body.number}
+    row = await service.retention.hold(**of, reason=body.reason, until=body.until, who=who.name)
     return _shape(row, who)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CHINA = ZoneInfo("Asia/Shanghai")
 _FORMULA = re.compile(r"(?!\+[0-9]+\Z)[=+\-@\t\r\n＝＋－＠]")
 _GUARDED = ("text", "number", "id")
-_LIKE_QUANTITIES = ("number", "id")
+_LIKE_QUANTITIES = ("number", "id", "e164")
 
 
 def cell(value: Any, column: Column, *, people: bool, excel: bool) -> Any:
@@ -44,7 +44,7 @@ def cell(value: Any, column: Column, *, people: bool, excel: bool) -> Any:
             return "true" if value else "false"
         case "json":
             return orjson.dumps(value).decode()
-        case kind if kind in _GUARDED:
+        case kind if kind in (*_GUARDED, "e164"):  # masked, +86138**** looks like a formula
             return _text(value, excel=excel and kind in _LIKE_QUANTITIES)
         case _:
             return value
@@ -77,6 +77,8 @@ def sql_cell(
             template = (_LITE_TIME if lite else _TIME)[people]
         case "bool":
             template = "CASE WHEN {x} THEN 'true' WHEN NOT {x} THEN 'false' END"
+        case "e164":  # a plus sign and digits, made by us
+            template = f"{'char' if lite else 'chr'}(9) || {{x}}" if excel else "{x}"
         case kind if kind in _GUARDED:
             tab = excel and kind in _LIKE_QUANTITIES
             template = _guard(lite=lite, tab=tab)
@@ -88,6 +90,10 @@ def sql_cell(
 assert ZoneInfo("Asia/Shanghai").utcoffset(datetime(2026, 7, 1)) == timedelta(hours=8)
 # China has had no summer time since 1991, so a fixed offset will do for SQLite.
 _LITE_TIME = {
+    False: "replace({x}, ' ', 'T') || '+00:00'",
+    True: "datetime({x}, '+8 hours')",
+}
+_TIME = {
     False: "CASE WHEN {x} IS NULL THEN NULL WHEN substr({x}, 20) IN ('', '.000000')"
     " THEN substr({x}, 1, 10) || 'T' || substr({x}, 12, 8) || '+00:00'"
     " ELSE substr({x}, 1, 10) || 'T' || substr({x}, 12) || '+00:00' END",

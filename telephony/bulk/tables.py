@@ -4,6 +4,7 @@
 | -------- | ------------------------------------------------------------- |
 | `text`   | anything that somebody may have written or sent               |
 | `number` | a telephone number: digits that are no quantity (0421… keeps its zero) |
+| `e164`   | one as `+8613804210001`, made by us                           |
 | `id`     | what names a thing and may look like a quantity: 1795497294.190 |
 | `word`   | one of a few words of ours, or a hash                         |
 | `int`, `float`, `bool`, `time` | what they say                           |
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 What = Literal["legs", "cases", "ledger", "handovers"]
 Headings = Literal["names", "zh", "en"]
 Format = Literal["csv", "xlsx", "parquet"]
-Kind = Literal["text", "number", "id", "word", "int", "float", "bool", "time", "json"]
+Kind = Literal["text", "number", "e164", "id", "word", "int", "float", "bool", "time", "json"]
 Filters = queries.LegFilter | queries.CaseFilter | queries.LedgerFilter | queries.HandoverFilter
 
 
@@ -82,9 +83,9 @@ _LEGS = _columns("""
     case          | id     | 工单号         | Case
     role          | word   | 角色           | Role
     party         | number | 参与方         | Party
-    party_e164    | number | 参与方（国际） | Party (E.164)
+    party_e164    | e164   | 参与方（国际） | Party (E.164)
     caller        | number | 来电号码       | Caller
-    caller_e164   | number | 来电号码（国际） | Caller (E.164)
+    caller_e164   | e164   | 来电号码（国际） | Caller (E.164)
     agent         | number | 坐席           | Agent
     department    | text   | 部门           | Department
     started_at    | time   | 开始           | Started
@@ -105,7 +106,7 @@ _CASES = _columns("""
     pbx                      | word   | 交换机         | PBX
     opened_at                | time   | 建立           | Opened
     caller                   | number | 来电号码       | Caller
-    caller_e164              | number | 来电号码（国际） | Caller (E.164)
+    caller_e164              | e164   | 来电号码（国际） | Caller (E.164)
     line                     | number | 被叫线路       | Line
     state                    | word   | 状态           | State
     first_contact            | number | 首接           | First contact

@@ -138,4 +138,4 @@ class _Target:
             self._file.close()
 
 
-_WIDTHS = {"time": 20, "number": 18, "id": 26}
+_WIDTHS = {"time": 20, "number": 18, "e164": 18, "id": 26}

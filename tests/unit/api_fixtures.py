@@ -47,6 +47,7 @@ async def running(folder: Path, **overrides: object) -> AsyncIterator[Running]:
         )
         for role, token in TOKENS.items()
     ]
+    overrides.setdefault("exports", {"folder": folder / "exports"})
     bound = {"name": "8001", "role": "agent", "token": AGENT_8001, "agent": "8001"}
     # Cases of tests have days that pass: nobody is reminded of them unless a test says so.
     overrides.setdefault("deadlines", {"enabled": False})

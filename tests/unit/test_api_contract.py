@@ -102,7 +102,10 @@ def test_answers_are_as_described(
         case = data.draw(operation.as_strategy(generation_mode=mode))
         if mode is GenerationMode.POSITIVE and case.query:
             case.query.pop("cursor", None)  # made by us alone; any other text is refused
+            case.query.pop("from", None)  # it may lie after `to`, which is refused
         if mode is GenerationMode.POSITIVE and isinstance(case.body, dict):
+            if isinstance(case.body.get("filters"), dict):
+                case.body["filters"].pop("from", None)
             # What no schema can say: an end in the past, hours that end before they begin, a year.
             sensible = {
                 "day": "2026-10-01",

@@ -123,6 +123,7 @@ async def test_filters(run: Running, query: dict[str, str], numbers: list[int]) 
         ({"from": "yesterday"}, "query.from"),
         ({"from": "20261124"}, "query.from"),
         ({"caller": "1\x00"}, "query.caller"),
+        ({"from": "2026-11-25", "to": "2026-11-24"}, "query"),
     ],
 )
 @pytest.mark.parametrize("path", [LEGS, f"{LEGS}/export"])

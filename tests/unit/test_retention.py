@@ -48,10 +48,11 @@ async def day(database: Database, tmp_path: Path) -> Database:
 
 
 def book_of(database: Database, **days: Any) -> RetentionBook:
-    folders = {
+    folders: dict[str, Any] = {
         name: {"folder": days.pop(name)} for name in ("recording", "messages") if name in days
     }
-    told = {"retention": {"batch": 3, **days}, **folders, "database_url": "sqlite://"}
+    told: dict[str, Any] = {"retention": {"batch": 3, **days}, **folders}
+    told["database_url"] = "sqlite://"
     return RetentionBook(database, Settings.model_validate(told))
 
 
@@ -133,8 +134,8 @@ async def test_given_a_legal_hold_then_everything_of_it_stays_until_it_ends(day:
     assert [bool(one.held) for one in done] == [True, False, True, True]
     assert await count(day, CASES) == 2
     for source in (ROWS, LEGS, CASES, LEDGER, HANDOVERS):
-        mine = source.c.case_id.in_((TRANSFER, attached))
-        assert await count(day, source, mine) == kept[source.name] > 0, source.name
+        of_both = source.c.case_id.in_((TRANSFER, attached))
+        assert await count(day, source, of_both) == kept[source.name] > 0, source.name
     assert (await verify_ledger(day)).problems == []
     released = await book.release(hold["id"], reason="结案", who="局长")
     assert (released["released_by"], released["release_reason"]) == ("局长", "结案")
@@ -243,7 +244,7 @@ async def test_given_sound_that_is_old_then_its_file_goes_but_no_other(
         )
     ]
     for row in rows:
-        (sounds / row["file"]).write_bytes(b"RIFF")
+        (sounds / str(row["file"])).write_bytes(b"RIFF")
     async with day.writing() as connection:
         await connection.execute(insert(MESSAGES), rows)
     days: dict[str, Any] = {"recordings_days": 1, "messages_days": 1}
@@ -280,7 +281,7 @@ async def test_given_holds_over_http_then_who_sees_no_numbers_sees_none(tmp_path
             assert listed["items"] == [hold]
             for wrong in ({"reason": "x"}, {"reason": "x", "case": "1", "number": "2"}):
                 refused = await client.post("/api/v1/holds", json=wrong)
-                assert (refused.status_code, refused.json()["code"]) == (422, "value-invalid")
+                assert (refused.status_code, refused.json()["code"]) == (422, "request-invalid")
             assert (await client.get("/api/v1/deletions")).json() == {"items": [], "next": None}
             assert (await client.get("/api/v1/deletions?cursor=x")).status_code == 422
         async with run.as_("admin") as client:

@@ -16,9 +16,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
-from telephony.call_legs import build_legs
+from telephony.call_legs import Row, build_legs
 from telephony.cel import OUR_COLUMNS, CelRow, our_layout, read_lines
 from telephony.cel_sort import read_cel
 
@@ -49,15 +50,15 @@ class Traffic:
         self._calls = [call for call in recorded() if _ends(call)]
         self._count = 0
 
-    def __iter__(self) -> Iterator[CelRow]:
-        waiting: list[CelRow] = []
+    def __iter__(self) -> Iterator[Row]:
+        waiting: list[Row] = []
         while self.made < self.wanted:
             begun = time.process_time()
             waiting += self._round()
-            waiting.sort(key=lambda row: row.at)
+            waiting.sort(key=itemgetter(0))
             # What comes later can still mix with the next round.
             until = BASE * 1_000_000 + self._count * STEP_US
-            ready = next((i for i, row in enumerate(waiting) if row.at > until), len(waiting))
+            ready = next((i for i, row in enumerate(waiting) if row[0] > until), len(waiting))
             batch, waiting = waiting[:ready], waiting[ready:]
             self.made += len(batch)
             self.making_s += time.process_time() - begun
@@ -65,7 +66,7 @@ class Traffic:
         self.made += len(waiting)
         yield from waiting
 
-    def _round(self) -> list[CelRow]:
+    def _round(self) -> list[Row]:
         """Each recorded call once more."""
         rows = []
         for call in self._calls:
@@ -88,7 +89,7 @@ class Traffic:
                 if row.account:
                     fields[10] = f"20261124-{names[row.linkedid]}"
                 fields[13] = extra
-                rows.append(CelRow._make(fields))
+                rows.append(tuple(fields))
         return rows
 
 
@@ -126,8 +127,8 @@ def write_file(path: Path, wanted: int) -> int:
         writer = csv.DictWriter(target, OUR_COLUMNS, restval="", quoting=csv.QUOTE_ALL)
         writer.writeheader()
         for row in traffic:
-            at = f"{row.at // 1_000_000}.{row.at % 1_000_000:06}"
-            writer.writerow(dict(zip(names, (row.event, at, *row[2:]), strict=True)))
+            at = f"{row[0] // 1_000_000}.{row[0] % 1_000_000:06}"
+            writer.writerow(dict(zip(names, (row[1], at, *row[2:]), strict=True)))
     return traffic.made
 
 

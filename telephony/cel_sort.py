@@ -14,7 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from telephony.cel import OUR_COLUMNS, BadRow, CelHeaderError, CelRow, Layout, read_lines
+from telephony.cel import OUR_COLUMNS, BadRow, CelHeaderError, Layout, read_lines
 
 RUN = 50_000
 """Rows that are sorted in memory at a time."""
@@ -32,8 +32,8 @@ def read_cel(
     *,
     zone: tzinfo = UTC,
     has_header: bool = True,
-) -> Iterator[CelRow]:
-    """The rows of a CEL file in the order of time.
+) -> Iterator[tuple[Any, ...]]:
+    """The values of the rows of a CEL file (:class:`CelRow`), in the order of time.
 
     Rows of the same time stand in the order of an ``id`` column, or else of the file (backwards,
     when it has the newest row first). CSV, TSV, and tables as psql and mysql print them. ``zone``:
@@ -137,8 +137,8 @@ def _is_newest_first(rows: list[Keyed]) -> bool:
     return rows[:1] > rows[-1:] and all(one[0] >= other[0] for one, other in pairwise(rows))
 
 
-def sort_rows(rows: Iterable[Keyed], run: int = RUN) -> Iterator[CelRow]:
-    """Rows in the order of time; more than ``run`` of them are sorted on disk."""
+def sort_rows(rows: Iterable[Keyed], run: int = RUN) -> Iterator[tuple[Any, ...]]:
+    """The values of rows in the order of time; more than ``run`` of them are sorted on disk."""
     held: list[Keyed] = []
     with tempfile.TemporaryDirectory(prefix="hotline-cel-") as folder:
         runs: list[_Run] = []
@@ -158,9 +158,8 @@ def sort_rows(rows: Iterable[Keyed], run: int = RUN) -> Iterator[CelRow]:
             merged = chain(*runs) if apart else heapq.merge(*runs, key=_ORDER)
         else:
             merged = iter(held)
-        make = CelRow._make
         for _, _, values in merged:
-            yield make(values)
+            yield values
 
 
 _ORDER = itemgetter(0, 1)

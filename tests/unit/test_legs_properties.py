@@ -45,7 +45,8 @@ def pictures(rows: list[CelRow]) -> dict[str, dict[str, Any]]:
 def in_order(rows: list[CelRow], known: list[CelRow]) -> list[CelRow]:
     """As a file is read: by time, and by place among rows of the same time."""
     places = {one: place for place, one in enumerate(known)}
-    return list(sort_rows([(one.at, places.get(one, -1), one) for one in rows], run=50))
+    keyed = [(one.at, places.get(one, -1), one) for one in rows]
+    return [CelRow._make(one) for one in sort_rows(keyed, run=50)]
 
 
 def people(pbx: Pbx) -> dict[str, Phone]:

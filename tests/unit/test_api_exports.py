@@ -163,7 +163,9 @@ async def test_given_a_file_that_was_there_long_enough_then_it_expires(run: Runn
             await connection.execute(update(EXPORTS).values(expires_at=jobs._now()))
         await ask(client, columns=["pbx"])  # whatever wakes it
         async with asyncio.timeout(10):
-            while (await client.get(f"{API}/{done['id']}")).json()["state"] != "expired":
+            while True:
+                if (await client.get(f"{API}/{done['id']}")).json()["state"] == "expired":
+                    break
                 await asyncio.sleep(0.05)
         assert done["id"] not in {file.parent.name for file in files(run)}
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from api.schemas import MAX_PAGE, Schema, Word
-from telephony.deadlines import Kind
+from telephony.deadlines.rules import Kind
 
 
 class OverdueQuery(Schema):

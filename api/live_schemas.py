@@ -1,6 +1,6 @@
 """What travels over the WebSocket ``/api/v1/events``: one JSON object a text message.
 
-The frames are made without these models (:mod:`telephony.live_shapes`); a test holds both against
+The frames are made without these models (:mod:`telephony.live.shapes`); a test holds both against
 each other, and OpenAPI shows them as the answer of ``GET /api/v1/events``.
 """
 
@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 from pydantic import Field, RootModel
 
 from api.schemas import Call, Schema
-from telephony.deadlines import Kind as DeadlineKind
-from telephony.live_agents import AgentState
-from telephony.matters import Why
+from telephony.deadlines.rules import Kind as DeadlineKind
+from telephony.live.agents import AgentState
+from telephony.matters.rules import Why
 
 LiveState = Literal["up", "pbx-down"]
 Sequence = Annotated[int, Field(ge=0, description="one more than that of the frame before")]

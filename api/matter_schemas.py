@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from api.schemas import MAX_PAGE, Page, Schema, Word
-from telephony.matters import Direction, Urgency, Why
+from telephony.matters.rules import Direction, Urgency, Why
 
 MatterCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
 # What an agent types: anything of one line, as long as a sentence.

@@ -17,7 +17,7 @@ from api import sight
 from api.errors import problem_of
 from api.schemas import LegPageQuery, LegQuery
 from telephony.errors import HotlineError
-from telephony.queries import LegFilter
+from telephony.record.queries import LegFilter
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from api.case_schemas import Sentence
 from api.schemas import MAX_PAGE, Moment, Schema, Word
-from telephony.retention import Subject
+from telephony.retention.rules import Subject
 
 
 class RetentionRule(Schema):

@@ -21,8 +21,8 @@ from pydantic import (
 )
 
 from telephony.callbacks import State as CallbackState
-from telephony.deadlines import Kind as DeadlineKind
-from telephony.live_model import Role, State
+from telephony.deadlines.rules import Kind as DeadlineKind
+from telephony.live.model import Role, State
 from telephony.settings import TIME_ZONE
 
 Item = TypeVar("Item")

@@ -15,7 +15,7 @@ import uvicorn
 
 from api.app import create_app
 from telephony.errors import SetupError
-from telephony.live_feed import LiveFeed
+from telephony.live.feed import LiveFeed
 from telephony.service import Service
 from telephony.settings import Settings
 

@@ -17,14 +17,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from telephony import audit, queries
+from telephony import audit
 from telephony.masking import mask_number
+from telephony.record import queries
 
 if TYPE_CHECKING:
     from api.security import Identity
     from telephony.database import Database
-    from telephony.live_model import Channel
-    from telephony.query_parts import Page, Row
+    from telephony.live.model import Channel
+    from telephony.record.query_parts import Page, Row
 
 Mask = Callable[["Row"], "Row"]
 

@@ -18,7 +18,7 @@ import tempfile
 import time
 
 from bench.big_record import TOKEN, fill, postgres, psql, served
-from telephony.queries import LEG_FIELDS
+from telephony.record.queries import LEG_FIELDS
 
 ROUNDS = 3
 SELECT = f"SELECT {', '.join(LEG_FIELDS)} FROM legs ORDER BY at, pbx, uniqueid"

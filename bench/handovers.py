@@ -22,7 +22,7 @@ from statistics import mean
 
 from bench.load_legs import cel_channels
 from bench.stage import BenchStage, HttpLine, bench_stage
-from telephony.cel import our_layout, read_fact
+from telephony.cel.rows import our_layout, read_fact
 
 AGENTS = 110
 CONNECTIONS = 8

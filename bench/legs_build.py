@@ -20,8 +20,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from telephony.call_legs import Row, build_legs
-from telephony.cel import OUR_COLUMNS, CelRow, our_layout, read_lines
-from telephony.cel_sort import read_cel
+from telephony.cel.rows import OUR_COLUMNS, CelRow, our_layout, read_lines
+from telephony.cel.sort import read_cel
 
 REPLAY = Path(__file__).resolve().parent.parent / "tests" / "replay"
 STEP_US = 20_000

@@ -25,8 +25,8 @@ import asyncpg
 import orjson
 
 from bench.big_record import AGENTS, TOKEN, fill, moment, postgres, served
-from telephony.queries import LEG_FIELDS
-from telephony.query_parts import write_cursor
+from telephony.record.queries import LEG_FIELDS
+from telephony.record.query_parts import write_cursor
 
 CONNECTIONS = 4
 ROUNDS = 3

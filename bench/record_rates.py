@@ -30,8 +30,8 @@ from sqlalchemy import select
 from bench.legs_build import Traffic, of_rows
 from telephony.call_legs import build_legs
 from telephony.database import Database
-from telephony.leg_table import COLUMNS, LEGS, LegTable, Values
 from telephony.legs.model import Leg
+from telephony.record.leg_table import COLUMNS, LEGS, LegTable, Values
 from telephony.recorder import Recorder
 from telephony.settings import Settings
 

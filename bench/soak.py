@@ -30,7 +30,7 @@ from bench.load_legs import Load, cel_channels
 from bench.plain_sip import Dialog, PlainEndpoint
 from bench.stage import DESKS, BenchStage, bench_stage
 from bench.wire import Wire
-from telephony.cel import our_layout
+from telephony.cel.rows import our_layout
 from telephony.demo.stage import Service
 from telephony.settings import Desk, Key
 

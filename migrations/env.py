@@ -5,14 +5,14 @@ from __future__ import annotations
 from alembic import context
 
 import telephony.bulk.models
-import telephony.deadline_model
+import telephony.deadlines.models
 import telephony.figures.models
-import telephony.gap_models
-import telephony.matter_models
-import telephony.message_models
-import telephony.orders_model
-import telephony.outbox_model
-import telephony.retention_models  # noqa: F401 - its tables belong to the metadata
+import telephony.matters.models
+import telephony.messages.models
+import telephony.orders.models
+import telephony.orders.outbox_models
+import telephony.record.gap_models
+import telephony.retention.models  # noqa: F401 - its tables belong to the metadata
 from telephony.models import Record
 
 connection = context.config.attributes.get("connection")

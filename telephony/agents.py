@@ -26,12 +26,12 @@ from telephony.errors import (
     PbxRefused,
     PbxTimeout,
 )
-from telephony.live_agents import AgentNow
+from telephony.live.agents import AgentNow
 from telephony.settings import TIME_ZONE
 
 if TYPE_CHECKING:
     from telephony.ami_client import Event
-    from telephony.live_agents import LiveAgents
+    from telephony.live.agents import LiveAgents
     from telephony.pbx import Pbx
     from telephony.settings import Agent, Settings
 

@@ -16,10 +16,10 @@ from uuid import uuid4
 
 from sqlalchemy import insert, select
 
-from telephony.case_store import table
+from telephony.cases.store import table
 from telephony.masking import mask_number
 from telephony.models import AuditRecord
-from telephony.query_parts import Page, Row, between, equal, page_of, where
+from telephony.record.query_parts import Page, Row, between, equal, page_of, where
 
 if TYPE_CHECKING:
     from telephony.database import Database

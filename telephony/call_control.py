@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telephony import callbacks, dead_phones, handover, live_agents, live_calls, rooms
+from telephony import callbacks, handover, live_calls
 from telephony.agents import Agents
 from telephony.ami_client import AmiClient
-from telephony.aside import Asides
+from telephony.around import dead_phones
+from telephony.around.aside import Asides
+from telephony.around.recording import Recordings
+from telephony.around.supervision import Monitors
 from telephony.callbacks import Callbacks
 from telephony.conference import ThreeWays
 from telephony.consult import Commands
 from telephony.dialplan import targets
 from telephony.handover import Offers
-from telephony.live_agents import LiveAgents
+from telephony.live import agents as live_agents
+from telephony.live.agents import LiveAgents
 from telephony.live_calls import LiveCalls
 from telephony.pbx import Pbx
-from telephony.recording import Recordings
-from telephony.room_controls import RoomControls
-from telephony.rooms import Rooms
-from telephony.supervision import Monitors
+from telephony.rooms import watch as rooms
+from telephony.rooms.controls import RoomControls
+from telephony.rooms.watch import Rooms
 from telephony.transfer import Transfers
 
 if TYPE_CHECKING:

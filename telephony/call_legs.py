@@ -26,7 +26,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-from telephony.cel import CelRow, Fact, read_fact
+from telephony.cel.rows import CelRow, Fact, read_fact
 from telephony.legs.channels import Call, bridge_id
 from telephony.legs.model import Directory, Leg
 from telephony.legs.rules import is_case, legs_of_call

@@ -31,7 +31,7 @@ from telephony.errors import (
     InvalidValue,
     NumberNotAllowed,
 )
-from telephony.live_model import devices
+from telephony.live.model import devices
 from telephony.pbx import ask_originate
 from telephony.settings import TIME_ZONE
 

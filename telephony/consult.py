@@ -17,8 +17,8 @@ from telephony.transfer import must_allow
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from telephony.live.model import Call, Channel, RunningHandover
     from telephony.live_calls import LiveCalls
-    from telephony.live_model import Call, Channel, RunningHandover
     from telephony.pbx import Pbx
 
 DECLINED = 21

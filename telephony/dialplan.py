@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from telephony.asterisk_program import checkout
 from telephony.errors import HotlineError
-from telephony.live_model import devices
+from telephony.live.model import devices
 from telephony.setting_types import PASSWORD, PASSWORD_RULE, TIME_ZONE
 from telephony.settings import Settings
 

@@ -21,7 +21,7 @@ from telephony.errors import (
     PbxTimeout,
     WrongState,
 )
-from telephony.live_model import Call, Channel
+from telephony.live.model import Call, Channel
 
 if TYPE_CHECKING:
     from telephony.ami_client import Event

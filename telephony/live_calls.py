@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from telephony.errors import CallNotFound
-from telephony.live_handovers import (
+from telephony.live.handovers import (
     ANSWERED,
     ENDS_HANDOVER,
     HANDED,
@@ -21,7 +21,7 @@ from telephony.live_handovers import (
     offered,
     taken_up,
 )
-from telephony.live_model import (
+from telephony.live.model import (
     Call,
     Channel,
     Directory,
@@ -30,8 +30,8 @@ from telephony.live_model import (
     State,
     state_of,
 )
-from telephony.live_picture import LivePicture
-from telephony.live_shapes import handover_news
+from telephony.live.picture import LivePicture
+from telephony.live.shapes import handover_news
 from telephony.pbx import ChannelNow, known
 
 if TYPE_CHECKING:

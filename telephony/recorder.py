@@ -23,14 +23,13 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from telephony.call_legs import Directory, GatheredCall, LegBuilder
-from telephony.case_store import CallState, micros_of
-from telephony.cel import CelRow, our_layout
-from telephony.cel_disk import DiskWatch
-from telephony.cel_files import CelFiles
-from telephony.cel_tail import Batch
+from telephony.cases.store import CallState, micros_of
+from telephony.cel.disk import DiskWatch
+from telephony.cel.files import CelFiles
+from telephony.cel.rows import CelRow, our_layout
+from telephony.cel.tail import Batch
 from telephony.database import Database
 from telephony.errors import DatabaseUnavailable, SettingsError
-from telephony.leg_table import Values
 from telephony.legs.gaps import (
     OF_CHANNELS,
     SILENT_US,
@@ -39,7 +38,8 @@ from telephony.legs.gaps import (
     gap_of_stop,
     gaps_of_call,
 )
-from telephony.record_store import MovedOn, RecordStore
+from telephony.record.leg_table import Values
+from telephony.record.store import MovedOn, RecordStore
 from telephony.settings import Settings
 
 POLL_S = 0.1

@@ -20,7 +20,7 @@
 | recording began, paused, went on    | recorded     | as before                                 |
 | a message was left; its sound is bad | message     | as before                                 |
 | a deadline is near, or has passed   | reminded, escalated | as before                          |
-| a person, outside of a call: table in :mod:`telephony.case_work` | edited, returned, ... | there |
+| a person, outside of a call: :mod:`telephony.cases.work` | edited, returned, ... | there |
 
 Responsibility moves only when somebody takes it. Every entry carries the hash of the one before
 it in its case, so a change or a gap shows (:func:`verify`). An entry is itself by its ``key``
@@ -37,9 +37,9 @@ from typing import Literal
 
 import orjson
 
-from telephony.around_call import KINDS, AuditEvent, audit, is_noted
-from telephony.case_work import EVENTS, WORK, WorkEvent, responsible_after
-from telephony.cel import Fact
+from telephony.around.calls import KINDS, AuditEvent, audit, is_noted
+from telephony.cases.work import EVENTS, WORK, WorkEvent, responsible_after
+from telephony.cel.rows import Fact
 from telephony.legs.model import Leg
 
 Event = (

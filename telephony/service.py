@@ -8,47 +8,47 @@ from typing import TYPE_CHECKING
 import structlog
 
 from telephony import logs
+from telephony.around.dead_phones import DeadPhones
+from telephony.around.hold_notes import HoldNotes
 from telephony.bulk.jobs import ExportJobs
-from telephony.calendar_book import CalendarBook
-from telephony.calendar_keeper import CalendarKeeper
-from telephony.calendar_push import Switch
+from telephony.calendar.book import CalendarBook
+from telephony.calendar.keeper import CalendarKeeper
+from telephony.calendar.push import Switch
 from telephony.call_control import CallControl
-from telephony.case_book import CaseBook
+from telephony.cases.book import CaseBook
+from telephony.cases.dispatch import Dispatches
+from telephony.cases.nuisance import Nuisance
 from telephony.database import Database
-from telephony.dead_phones import DeadPhones
-from telephony.deadline_book import DeadlineBook
-from telephony.deadline_keeper import DeadlineKeeper
-from telephony.deadline_notes import as_shape
-from telephony.deadline_sources import MatterHours, WaitingCitizens
-from telephony.deadline_teller import DeadlineTeller
-from telephony.dispatch import Dispatches
+from telephony.deadlines.book import DeadlineBook
+from telephony.deadlines.keeper import DeadlineKeeper
+from telephony.deadlines.mail import MailSender
+from telephony.deadlines.notes import as_shape
+from telephony.deadlines.sources import MatterHours, WaitingCitizens
+from telephony.deadlines.teller import DeadlineTeller
 from telephony.errors import DatabaseUnavailable
 from telephony.figures.keeper import FigureKeeper
-from telephony.hold_notes import HoldNotes
-from telephony.leg_pages import LegPages
-from telephony.live_watch import LiveWatch
-from telephony.mail_queue import MailSender
-from telephony.matter_book import MatterBook
-from telephony.message_book import MessageBook
+from telephony.live.watch import LiveWatch
+from telephony.matters.book import MatterBook
+from telephony.matters.proposals import Proposals
+from telephony.messages.book import MessageBook
 from telephony.metrics import Metrics
-from telephony.nuisance import Nuisance
-from telephony.orders_book import OrdersBook
-from telephony.orders_intake import OrdersIntake
-from telephony.orders_teller import OrdersTeller
-from telephony.outbox import Outbox
-from telephony.outbox_delivery import Delivery
-from telephony.proposals import Proposals
+from telephony.orders.book import OrdersBook
+from telephony.orders.delivery import Delivery
+from telephony.orders.intake import OrdersIntake
+from telephony.orders.outbox import Outbox
+from telephony.orders.teller import OrdersTeller
+from telephony.record.leg_pages import LegPages
 from telephony.recorder import Recorder
-from telephony.retention_book import RetentionBook
-from telephony.retention_keeper import RetentionKeeper
-from telephony.room_outcome import RoomOutcomes
+from telephony.retention.book import RetentionBook
+from telephony.retention.keeper import RetentionKeeper
+from telephony.rooms.outcome import RoomOutcomes
 from telephony.voicemail import Voicemail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from telephony.ami_client import Event
-    from telephony.deadline_notes import News
+    from telephony.deadlines.notes import News
     from telephony.settings import Settings
 
 log = structlog.get_logger(__name__)

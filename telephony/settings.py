@@ -28,13 +28,14 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as EnvError
 
 from telephony.agent_settings import DEFAULT_PAUSE_REASONS, Callback, PauseReason, Survey
-from telephony.around_settings import Parking, Recording, Supervisor, around_agrees
-from telephony.bulk_settings import Exports, Retention
-from telephony.deadline_settings import Deadlines, Mail
+from telephony.around.settings import Parking, Recording, Supervisor, around_agrees
+from telephony.bulk.settings import Exports, Retention
+from telephony.deadlines.settings import Deadlines, Mail
 from telephony.errors import DeskNotFound, NumberNotAllowed, SettingsError
-from telephony.matter_settings import MatterSettings
-from telephony.message_settings import Messages, messages_agree
+from telephony.matters.settings import MatterSettings
+from telephony.messages.settings import Messages, messages_agree
 from telephony.office_hours import NoHours, Windows, parse_windows, text_of, without
+from telephony.orders.settings import Outbox, Platform, platforms_agree
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
 from telephony.people_settings import (
     DEFAULT_DESKS,
@@ -45,8 +46,7 @@ from telephony.people_settings import (
     Room,
     Token,
 )
-from telephony.platform_settings import Outbox, Platform, platforms_agree
-from telephony.record_settings import RecordWatch
+from telephony.record.settings import RecordWatch
 from telephony.setting_types import (
     TIME_ZONE,
     Break,

@@ -16,7 +16,7 @@ from telephony.handover import Handover, Offers, Pressed, encoded_reason
 from telephony.pbx import Ask, ask_hangup, ask_redirect, ask_set_var
 
 if TYPE_CHECKING:
-    from telephony.live_model import Channel
+    from telephony.live.model import Channel
     from telephony.pbx import Pbx
 
 CONTEXTS = {"one-key": "hotline-transfer", "consult": "hotline-consult"}

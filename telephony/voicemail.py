@@ -24,8 +24,8 @@ import structlog
 from sqlalchemy import select, update
 
 from telephony import logs
-from telephony.case_store import CASES, CaseStore, micros_of, parts, table
-from telephony.cel import Fact
+from telephony.cases.store import CASES, CaseStore, micros_of, parts, table
+from telephony.cel.rows import Fact
 from telephony.errors import (
     CaseNotFound,
     DatabaseUnavailable,
@@ -34,8 +34,8 @@ from telephony.errors import (
     PbxUnavailable,
     WrongState,
 )
-from telephony.message_store import MESSAGES, OPEN, MessageStore
-from telephony.messages import CUT_OFF, Waiting
+from telephony.messages.rules import CUT_OFF, Waiting
+from telephony.messages.store import MESSAGES, OPEN, MessageStore
 from telephony.models import LegRecord
 from telephony.pbx import ask_originate
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from telephony.callbacks import Callback, Callbacks
     from telephony.database import Database
     from telephony.live_calls import LiveCalls
-    from telephony.message_book import Hand, MessageBook
+    from telephony.messages.book import Hand, MessageBook
     from telephony.pbx import Pbx
     from telephony.settings import Settings
 

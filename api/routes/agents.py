@@ -14,7 +14,6 @@ from api import schemas, sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.security import RANKS, AsAgent, Identity
-from telephony import queries
 from telephony.agents import AgentStatus
 from telephony.callbacks import Callback
 from telephony.errors import (
@@ -37,6 +36,7 @@ from telephony.errors import (
     PbxUnavailable,
 )
 from telephony.masking import mask_number
+from telephony.record import queries
 
 router = APIRouter(tags=["agents"], dependencies=[Depends(each_once)])
 

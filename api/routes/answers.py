@@ -8,7 +8,7 @@ from urllib.parse import quote
 import orjson
 from starlette.responses import Response
 
-from telephony.queries import Page, Row
+from telephony.record.queries import Page, Row
 
 
 def row(found: Row) -> Response:

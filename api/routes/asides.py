@@ -11,7 +11,7 @@ from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
 from api.security import AsAgent
-from telephony import aside
+from telephony.around import aside
 from telephony.errors import (
     AgentNotFound,
     CallNotFound,

@@ -15,7 +15,7 @@ from api.routes import answers
 from api.security import AsAdmin
 from telephony import audit
 from telephony.errors import DatabaseUnavailable
-from telephony.query_parts import InvalidCursor
+from telephony.record.query_parts import InvalidCursor
 
 router = APIRouter(tags=["audit"], dependencies=[Depends(each_once)])
 

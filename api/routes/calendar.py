@@ -13,7 +13,7 @@ from api import schemas
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.security import AsAdmin, AsAgent, AsSupervisor
-from telephony.calendar_push import HOURS, ShutNow, hours_at_pbx
+from telephony.calendar.push import HOURS, ShutNow, hours_at_pbx
 from telephony.errors import (
     CalendarNotPushed,
     DatabaseUnavailable,

@@ -12,7 +12,7 @@ from api.dependencies import TheService
 from api.errors import problems
 from api.idempotency import KEY, KeyReused, Once, TheOnce
 from api.security import AsAgent, Identity
-from telephony import handover, live_model
+from telephony import handover
 from telephony.dialplan import targets
 from telephony.errors import (
     CallNotFound,
@@ -25,9 +25,10 @@ from telephony.errors import (
     PbxUnavailable,
     WrongState,
 )
-from telephony.live_shapes import call_shape
+from telephony.live import model as live_model
+from telephony.live.shapes import call_shape
 from telephony.masking import mask_call
-from telephony.proposals import NothingProposed
+from telephony.matters.proposals import NothingProposed
 
 if TYPE_CHECKING:
     from telephony.dialplan import Target

@@ -15,9 +15,8 @@ from api.errors import problems
 from api.idempotency import KEY
 from api.routes import answers
 from api.security import AsAgent, Identity
-from telephony import queries
-from telephony.case_book import FIELDS, VersionConflict, VersionNeeded
-from telephony.case_work import Action, Actor
+from telephony.cases.book import FIELDS, VersionConflict, VersionNeeded
+from telephony.cases.work import Action, Actor
 from telephony.errors import (
     CallNotFound,
     CaseNotFound,
@@ -26,7 +25,8 @@ from telephony.errors import (
     WrongState,
 )
 from telephony.masking import mask_case, mask_details
-from telephony.matter_book import MatterUnknown
+from telephony.matters.book import MatterUnknown
+from telephony.record import queries
 from telephony.service import Service
 
 router = APIRouter(tags=["cases"])

@@ -14,9 +14,11 @@ from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
 from api.security import AsAgent
-from telephony import case_queries, deadline_queries, queries
+from telephony.cases import queries as case_queries
+from telephony.deadlines import queries as deadline_queries
 from telephony.errors import CaseNotFound, DatabaseUnavailable
 from telephony.masking import mask_case, mask_story
+from telephony.record import queries
 
 router = APIRouter(tags=["cases"], dependencies=[Depends(each_once)])
 

@@ -13,7 +13,7 @@ from api.dependencies import TheService
 from api.errors import problems
 from api.schemas import Reason, Schema, Word
 from api.security import AsAgent, Identity
-from telephony import handover, room_model
+from telephony import handover
 from telephony.errors import (
     ConferenceNotFound,
     DatabaseUnavailable,
@@ -29,9 +29,10 @@ from telephony.errors import (
     RoomLocked,
     WrongState,
 )
-from telephony.live_model import Role
+from telephony.live.model import Role
 from telephony.masking import mask_channel, mask_text
-from telephony.rooms import Recording
+from telephony.rooms import model as room_model
+from telephony.rooms.watch import Recording
 
 router = APIRouter(prefix="/conferences", tags=["three-way calls"])
 

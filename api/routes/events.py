@@ -2,7 +2,7 @@
 
 The token comes as ``Authorization: Bearer …``, or, from a browser, which cannot send that, as the
 subprotocols ``hotline, bearer.<token>`` (:mod:`api.security` looks at both). What is sent is made
-by :mod:`telephony.live_feed`; here is only the wire: who listens to what, a heartbeat, and the end
+by :mod:`telephony.live.feed`; here is only the wire: who listens to what, a heartbeat, and the end
 of a client who does not keep up.
 """
 
@@ -24,11 +24,11 @@ from api.schemas import Schema, Word
 from api.security import AsAgent
 from telephony import logs
 from telephony.errors import HotlineError
-from telephony.live_feed import TOPICS, TRY_AGAIN_LATER, Dropped, Topic
+from telephony.live.feed import TOPICS, TRY_AGAIN_LATER, Dropped, Topic
 from telephony.masking import mask_frame
 
 if TYPE_CHECKING:
-    from telephony.live_feed import LiveFeed, Subscriber
+    from telephony.live.feed import LiveFeed, Subscriber
 
 log = structlog.get_logger(__name__)
 

@@ -25,7 +25,7 @@ from telephony.bulk.parquet import ParquetMissing
 from telephony.bulk.tables import TABLES, Spec, spec_of
 from telephony.errors import DatabaseUnavailable, NotAllowed
 from telephony.masking import mask_number
-from telephony.query_parts import InvalidCursor, Row
+from telephony.record.query_parts import InvalidCursor, Row
 
 router = APIRouter(tags=["exports"], dependencies=[Depends(each_once)])
 

@@ -15,7 +15,8 @@ from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
 from api.security import AsSupervisor
-from telephony import audit, case_queries
+from telephony import audit
+from telephony.cases import queries as case_queries
 from telephony.errors import DatabaseUnavailable
 from telephony.figures import report
 from telephony.figures.hot import hot_topics

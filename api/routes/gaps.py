@@ -14,8 +14,8 @@ from api.gap_schemas import GapQuery, RecordGap
 from api.routes import answers
 from api.security import AsSupervisor
 from telephony.errors import DatabaseUnavailable
-from telephony.gap_store import list_gaps
-from telephony.query_parts import InvalidCursor
+from telephony.record.gap_store import list_gaps
+from telephony.record.query_parts import InvalidCursor
 
 router = APIRouter(tags=["legs"], dependencies=[Depends(each_once)])
 

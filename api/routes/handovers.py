@@ -13,9 +13,8 @@ from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
 from api.security import AsAgent, Identity
-from telephony import queries
-from telephony.case_work import Actor
-from telephony.dispatch import DISPATCH_ID, Decision, Dispatch
+from telephony.cases.dispatch import DISPATCH_ID, Decision, Dispatch
+from telephony.cases.work import Actor
 from telephony.errors import (
     CaseNotFound,
     DatabaseUnavailable,
@@ -26,8 +25,9 @@ from telephony.errors import (
     PbxUnavailable,
     WrongState,
 )
-from telephony.live_model import Call, RunningHandover
+from telephony.live.model import Call, RunningHandover
 from telephony.masking import mask_handover
+from telephony.record import queries
 from telephony.service import Service
 
 router = APIRouter(tags=["hand-overs"], dependencies=[Depends(each_once)])

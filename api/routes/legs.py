@@ -16,12 +16,13 @@ from api.quick_legs import filter_of
 from api.routes import answers
 from api.routes.answers import attached_as
 from api.security import AsAgent, AsSupervisor
-from telephony import audit, queries
+from telephony import audit
 from telephony.audit import in_words
 from telephony.bulk import csv as bulk_csv
 from telephony.bulk.tables import Spec
 from telephony.errors import DatabaseUnavailable, LegNotFound
 from telephony.masking import mask_leg
+from telephony.record import queries
 
 router = APIRouter(tags=["legs"], dependencies=[Depends(each_once)])
 

@@ -17,8 +17,8 @@ from api.dependencies import TheService, each_once
 from api.errors import problem, problems
 from api.security import AsAdmin, AsAgent, AsSupervisor
 from telephony.errors import CaseNotFound, DatabaseUnavailable, HotlineError
-from telephony.matter_book import MatterNotFound, MatterVersionNotFound
-from telephony.matter_files import (
+from telephony.matters.book import MatterNotFound, MatterVersionNotFound
+from telephony.matters.files import (
     MAX_BYTES,
     Broken,
     MatterFileRefused,
@@ -26,11 +26,11 @@ from telephony.matter_files import (
     csv_of_matters,
     read_matters,
 )
-from telephony.query_parts import InvalidCursor
+from telephony.record.query_parts import InvalidCursor
 
 if TYPE_CHECKING:
-    from telephony.matter_book import Taken, Version
-    from telephony.matters import Matter
+    from telephony.matters.book import Taken, Version
+    from telephony.matters.rules import Matter
 
 router = APIRouter(tags=["matters"], dependencies=[Depends(each_once)])
 

@@ -37,14 +37,14 @@ from telephony.errors import (
     WrongState,
 )
 from telephony.masking import mask_message
-from telephony.message_book import (
+from telephony.messages.book import (
     Hand,
     MessageFilter,
     MessageHeld,
     MessageNotFound,
     SoundNotFound,
 )
-from telephony.query_parts import InvalidCursor, Row
+from telephony.record.query_parts import InvalidCursor, Row
 from telephony.service import Service
 
 router = APIRouter(tags=["messages"], dependencies=[Depends(each_once)])

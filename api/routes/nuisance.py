@@ -12,9 +12,9 @@ from api.case_schemas import NuisanceCase, NuisanceMark, NuisanceNumber
 from api.dependencies import TheService
 from api.errors import problems
 from api.security import AsSupervisor, Identity
+from telephony.cases.nuisance import Mark, NuisanceNotFound
 from telephony.errors import CaseNotFound, DatabaseUnavailable, InvalidValue, WrongState
 from telephony.masking import mask_number, mask_text
-from telephony.nuisance import Mark, NuisanceNotFound
 
 router = APIRouter(tags=["nuisance"])
 

@@ -15,10 +15,16 @@ from api.errors import bad_request, problems
 from api.routes import answers
 from api.security import AsAgent, AsSupervisor
 from telephony.errors import DatabaseUnavailable, HotlineError, WrongState
-from telephony.orders_book import OrderKeyReused, OrderNotFound, OrderReplayed
-from telephony.orders_format import Answer, json_schema
-from telephony.orders_intake import LetterInvalid
-from telephony.signing import HEADER, KEY_HEADER, PLATFORM_HEADER, SignatureExpired, SignatureWrong
+from telephony.orders.book import OrderKeyReused, OrderNotFound, OrderReplayed
+from telephony.orders.format import Answer, json_schema
+from telephony.orders.intake import LetterInvalid
+from telephony.orders.signing import (
+    HEADER,
+    KEY_HEADER,
+    PLATFORM_HEADER,
+    SignatureExpired,
+    SignatureWrong,
+)
 
 router = APIRouter(tags=["orders"], dependencies=[Depends(each_once)])
 

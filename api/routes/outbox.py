@@ -14,7 +14,7 @@ from api.errors import problems
 from api.routes import answers
 from api.security import AsAdmin, AsSupervisor
 from telephony.errors import DatabaseUnavailable, WrongState
-from telephony.outbox import MessageNotFound
+from telephony.orders.outbox import MessageNotFound
 
 router = APIRouter(tags=["outbox"], dependencies=[Depends(each_once)])
 

@@ -14,10 +14,10 @@ from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
 from api.security import AsAgent
-from telephony import deadline_queries
+from telephony.deadlines import queries as deadline_queries
 from telephony.errors import DatabaseUnavailable
 from telephony.masking import mask_case
-from telephony.query_parts import InvalidCursor
+from telephony.record.query_parts import InvalidCursor
 
 router = APIRouter(tags=["cases"], dependencies=[Depends(each_once)])
 

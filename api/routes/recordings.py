@@ -14,7 +14,7 @@ from api.dependencies import TheService
 from api.errors import problems
 from api.security import AsAgent, AsSupervisor
 from telephony import audit
-from telephony import recording as recordings
+from telephony.around import recording as recordings
 from telephony.errors import (
     CallNotFound,
     DatabaseUnavailable,

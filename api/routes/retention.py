@@ -24,8 +24,8 @@ from api.retention_schemas import (
 from api.security import AsAdmin, AsSupervisor, Identity
 from telephony.errors import CaseNotFound, DatabaseUnavailable, InvalidValue, WrongState
 from telephony.masking import mask_number, mask_text
-from telephony.query_parts import InvalidCursor, Row
-from telephony.retention_book import HoldNotFound
+from telephony.record.query_parts import InvalidCursor, Row
+from telephony.retention.book import HoldNotFound
 
 router = APIRouter(tags=["retention"], dependencies=[Depends(each_once)])
 

@@ -11,6 +11,7 @@ from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
 from api.security import AsSupervisor
+from telephony.around.supervision import Mode
 from telephony.errors import (
     AgentNotFound,
     CallNotFound,
@@ -20,7 +21,6 @@ from telephony.errors import (
     PbxUnavailable,
     WrongState,
 )
-from telephony.supervision import Mode
 
 router = APIRouter(tags=["around a call"])
 

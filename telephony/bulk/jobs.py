@@ -31,9 +31,9 @@ from telephony import logs
 from telephony.bulk import parquet
 from telephony.bulk.models import ExportRecord
 from telephony.bulk.tables import Spec, spec_of
-from telephony.case_store import table
+from telephony.cases.store import table
 from telephony.errors import DatabaseUnavailable, HotlineError, NotFound, WrongState
-from telephony.query_parts import Page, Row, page_of, storable
+from telephony.record.query_parts import Page, Row, page_of, storable
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement

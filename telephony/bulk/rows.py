@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Label, Select, func
 
 from telephony.bulk.cells import sql_cell
-from telephony.query_parts import Row
+from telephony.record.query_parts import Row
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

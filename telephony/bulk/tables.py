@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from telephony import queries
 from telephony.errors import InvalidValue
 from telephony.masking import mask_case, mask_entry, mask_handover, mask_leg
-from telephony.query_parts import Row
+from telephony.record import queries
+from telephony.record.query_parts import Row
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select

@@ -6,8 +6,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from telephony.calendar_book import CalendarBook, calendar_of
-from telephony.calendar_push import (
+from telephony.calendar.book import CalendarBook, calendar_of
+from telephony.calendar.push import (
     HOURS,
     PUSHED,
     SHUT,

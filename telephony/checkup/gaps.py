@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from telephony.checkup.model import NotChecked, Patient, Verdict, ok, warning
 from telephony.checkup.record import DATABASE_LIMIT_S, is_there
 from telephony.database import Database
-from telephony.gap_store import recent_gaps
+from telephony.record.gap_store import recent_gaps
 
 LOOK_BACK = timedelta(days=7)
 

@@ -17,9 +17,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 from sqlmodel import col
 
-from telephony.cel import Clock
-from telephony.cel_disk import room_in
-from telephony.cel_tail import identity
+from telephony.cel.disk import room_in
+from telephony.cel.rows import Clock
+from telephony.cel.tail import identity
 from telephony.checkup.model import (
     NotChecked,
     Patient,

@@ -13,13 +13,13 @@ from rich.columns import Columns
 from rich.table import Table
 from rich.text import Text
 
-from telephony.calendar_push import Pushed, Switch, provisional_warning
+from telephony.calendar.push import Pushed, Switch, provisional_warning
 from telephony.commands.calls import Json, with_control
 from telephony.commands.output import clear_errors, print_json, stderr, stdout
 from telephony.office_hours import YEARS, Calendar, Day, in_shanghai, text_of
 
 if TYPE_CHECKING:
-    from telephony.calendar_book import CalendarBook
+    from telephony.calendar.book import CalendarBook
     from telephony.call_control import CallControl
 
 app = typer.Typer(help="Working days, holidays and special days.", no_args_is_help=True)
@@ -120,7 +120,7 @@ def import_file(
     as_json: Json = False,
 ) -> None:
     """Take special days from a file: all of them, or with one mistake in it none."""
-    from telephony.calendar_files import read_days
+    from telephony.calendar.files import read_days
 
     with clear_errors():
         entries = read_days(file)
@@ -209,7 +209,7 @@ def _after_change(no_push: bool) -> None:
 
 
 def _push(replace: bool) -> Pushed:
-    from telephony import calendar_push
+    from telephony.calendar import push as calendar_push
 
     with clear_errors():
         book = asyncio.run(_with_book(lambda book: book.calendar()))
@@ -228,7 +228,7 @@ def _tell(done: Pushed) -> None:
 
 
 async def _with_book(ask: Callable[[CalendarBook], Awaitable[Answer]]) -> Answer:
-    from telephony.calendar_book import CalendarBook
+    from telephony.calendar.book import CalendarBook
     from telephony.commands.stored import open_database
     from telephony.settings import load_settings
 

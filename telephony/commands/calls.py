@@ -19,7 +19,7 @@ import typer
 from telephony import logs
 from telephony.call_control import CallControl
 from telephony.commands.output import clear_errors, print_json, print_table, stdout
-from telephony.live_model import Call
+from telephony.live.model import Call
 from telephony.settings import TIME_ZONE, load_settings
 
 LINK_LIMIT_S = 2.0

@@ -98,7 +98,7 @@ async def _rebuild(
 ) -> int:
     from telephony.call_legs import Directory
     from telephony.database import Database
-    from telephony.legs_rebuild import Rebuild
+    from telephony.record.rebuild import Rebuild
     from telephony.settings import load_settings
 
     settings = load_settings()
@@ -129,8 +129,8 @@ def list_gaps(
 ) -> None:
     """Where rows of the PBX are missing, newest first, and the calls that are touched."""
     from telephony.commands.legs import parse_time, shown
-    from telephony.gap_store import list_gaps as page_of_gaps
     from telephony.legs.gaps import WHY
+    from telephony.record.gap_store import list_gaps as page_of_gaps
 
     if why is not None and why not in WHY:
         raise typer.BadParameter(f"{why} is no kind of gap; there are: {', '.join(WHY)}")

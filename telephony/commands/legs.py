@@ -19,7 +19,7 @@ import orjson
 import typer
 
 from telephony.call_legs import build_legs
-from telephony.cel_sort import read_cel
+from telephony.cel.sort import read_cel
 from telephony.commands import leg_checks
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
 from telephony.errors import HotlineError, NotFound

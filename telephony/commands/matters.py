@@ -14,9 +14,9 @@ import typer
 from telephony.commands.output import clear_errors, print_json, print_table, stderr, stdout
 
 if TYPE_CHECKING:
-    from telephony.matter_book import MatterBook, Taken
-    from telephony.matter_files import Broken, Read
-    from telephony.matters import Matter
+    from telephony.matters.book import MatterBook, Taken
+    from telephony.matters.files import Broken, Read
+    from telephony.matters.rules import Matter
 
 app = typer.Typer(
     help="The directory of matters (事项) and where each is handed to.", no_args_is_help=True
@@ -59,8 +59,8 @@ def import_file(
     """
     if (file is None) == (not sample):
         raise typer.BadParameter("name a file, or --sample")
-    from telephony.matter_files import SAMPLE_FILE, MatterFileRefused, read_matters
-    from telephony.matter_files import sample as sample_file
+    from telephony.matters.files import SAMPLE_FILE, MatterFileRefused, read_matters
+    from telephony.matters.files import sample as sample_file
 
     def data() -> bytes:
         return sample_file() if file is None else _bytes_of(file)
@@ -88,7 +88,7 @@ def import_file(
 
 
 def _bytes_of(file: Path) -> bytes:
-    from telephony.matter_files import MAX_BYTES, Broken, MatterFileRefused
+    from telephony.matters.files import MAX_BYTES, Broken, MatterFileRefused
 
     try:
         with file.open("rb") as opened:
@@ -228,7 +228,7 @@ def export(
         raise typer.BadParameter("--headings is zh or en")
     language: Literal["zh", "en"] = "zh" if headings == "zh" else "en"
     from telephony.errors import HotlineError
-    from telephony.matter_files import csv_of_matters
+    from telephony.matters.files import csv_of_matters
 
     async def read(book: MatterBook) -> list[Matter]:
         if version is not None:
@@ -250,7 +250,7 @@ def export(
 
 async def _with_book(ask: Callable[[MatterBook], Awaitable[Answer]]) -> Answer:
     from telephony.commands.stored import open_database
-    from telephony.matter_book import MatterBook
+    from telephony.matters.book import MatterBook
     from telephony.settings import load_settings
 
     async with open_database() as database:

@@ -21,7 +21,7 @@ def orders() -> None:
 @app.command("schema")
 def schema() -> None:
     """Print the JSON Schema of the messages."""
-    from telephony.orders_format import json_schema
+    from telephony.orders.format import json_schema
 
     print_json(json_schema())
 

@@ -12,7 +12,7 @@ from telephony.commands.legs import MAX_PAGE, shown
 from telephony.commands.output import clear_errors, print_json, print_table, stderr, stdout
 
 if TYPE_CHECKING:
-    from telephony.outbox import Outbox
+    from telephony.orders.outbox import Outbox
 
 app = typer.Typer(help="Messages to other platforms.", no_args_is_help=True)
 Answer = TypeVar("Answer")
@@ -99,7 +99,7 @@ def _who() -> dict[str, str]:
 
 async def _with(work: Callable[[Outbox], Awaitable[Answer]]) -> Answer:
     from telephony.commands.stored import open_database
-    from telephony.outbox import Outbox
+    from telephony.orders.outbox import Outbox
 
     async with open_database() as database:
         return await work(Outbox(database))

@@ -8,7 +8,7 @@ import typer
 
 from telephony.commands.legs import shown
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
-from telephony.deadlines import KINDS
+from telephony.deadlines.rules import KINDS
 
 COLUMNS = ["case", "deadline", "holder", "department", "due", "late", "told"]
 

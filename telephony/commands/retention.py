@@ -12,7 +12,7 @@ from telephony.commands.legs import parse_time, shown
 from telephony.commands.output import clear_errors, print_json, print_table, stdout
 
 if TYPE_CHECKING:
-    from telephony.retention_book import RetentionBook
+    from telephony.retention.book import RetentionBook
 
 app = typer.Typer(help="Deleting by rule, and legal holds.", no_args_is_help=True)
 
@@ -126,7 +126,7 @@ async def _release(hold_id: str, reason: str) -> Any:
 
 async def _with_book(use: Any) -> Any:
     from telephony.commands import stored
-    from telephony.retention_book import RetentionBook
+    from telephony.retention.book import RetentionBook
     from telephony.settings import load_settings
 
     async with stored.open_database() as database:

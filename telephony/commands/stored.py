@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telephony import audit, case_queries, deadline_queries, queries
+from telephony import audit
 from telephony.bulk import export as bulk_export
+from telephony.cases import queries as case_queries
 from telephony.database import Database
-from telephony.ledger_check import LedgerReport, verify_ledger
+from telephony.deadlines import queries as deadline_queries
+from telephony.record import queries
+from telephony.record.ledger_check import LedgerReport, verify_ledger
 from telephony.settings import load_settings
 
 if TYPE_CHECKING:

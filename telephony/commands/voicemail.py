@@ -13,8 +13,8 @@ from telephony.commands.legs import MAX_PAGE, parse_time, shown
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
 
 if TYPE_CHECKING:
-    from telephony.message_book import MessageBook
-    from telephony.query_parts import Page
+    from telephony.messages.book import MessageBook
+    from telephony.record.query_parts import Page
 
 app = typer.Typer(help="Messages that citizens left (语音留言).", no_args_is_help=True)
 
@@ -84,9 +84,9 @@ def _print(title: str, columns: list[str], page: Page, as_json: bool) -> None:
 
 @asynccontextmanager
 async def _opened() -> AsyncIterator[MessageBook]:
-    from telephony.calendar_book import CalendarBook
+    from telephony.calendar.book import CalendarBook
     from telephony.commands.stored import open_database
-    from telephony.message_book import MessageBook
+    from telephony.messages.book import MessageBook
     from telephony.settings import load_settings
 
     settings = load_settings()
@@ -95,7 +95,7 @@ async def _opened() -> AsyncIterator[MessageBook]:
 
 
 async def _messages(filters: dict[str, Any], limit: int, cursor: str | None) -> Page:
-    from telephony.message_book import MessageFilter
+    from telephony.messages.book import MessageFilter
 
     async with _opened() as book:
         return await book.page(MessageFilter(**filters), limit=limit, cursor=cursor)

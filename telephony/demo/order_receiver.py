@@ -25,7 +25,7 @@ import structlog
 import uvicorn
 
 from telephony.errors import HotlineError, InvalidValue
-from telephony.signing import HEADER, verify
+from telephony.orders.signing import HEADER, verify
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope

@@ -90,6 +90,8 @@ def cast(folder: Path) -> Settings:
 class Process(Protocol):
     """What we need of a running program, as :class:`subprocess.Popen` has it."""
 
+    @property
+    def pid(self) -> int: ...
     def poll(self) -> int | None: ...
     def send_signal(self, sig: int, /) -> None: ...
     def wait(self, timeout: float | None = None) -> int: ...
@@ -159,7 +161,7 @@ class Service:
 
     def import_sample(self) -> None:
         """Make the sample that ships the directory of matters."""
-        from telephony.matter_files import SAMPLE_FILE, sample
+        from telephony.matters.files import SAMPLE_FILE, sample
 
         self.http.post(
             "/api/v1/matters/import",

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, FromClause, Select, and_, case, exists, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from telephony.case_store import CASES, HANDOVERS, table
+from telephony.cases.store import CASES, HANDOVERS, table
 from telephony.figures.measures import ANSWER_WITHIN_S, HANDOVER
-from telephony.message_models import MessageRecord
+from telephony.messages.models import MessageRecord
 from telephony.models import CaseDetails, LegRecord
-from telephony.retention_models import DeletionRecord
+from telephony.retention.models import DeletionRecord
 
 Dimension = Literal["all", "department", "agent", "matter", "desk"]
 LEGS, DETAILS, MESSAGES, DELETIONS = map(

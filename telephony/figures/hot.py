@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from telephony.case_store import CASES
+from telephony.cases.store import CASES
 from telephony.figures.counting import DETAILS
 from telephony.figures.periods import bounds
 from telephony.figures.topics import risen, words

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, or_, select, text
 
 from telephony import logs
-from telephony.case_store import table
+from telephony.cases.store import table
 from telephony.errors import DatabaseUnavailable
 from telephony.figures.counting import Source, count, sources, was_deleted
 from telephony.figures.measures import HANDOVER

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from telephony.case_store import table
+from telephony.cases.store import table
 from telephony.figures.counting import Dimension, count, sources
 from telephony.figures.measures import added, figures_of
 from telephony.figures.models import FigureRecord, TouchedDay

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import func, select
 
-from telephony.case_store import LEDGER
+from telephony.cases.store import LEDGER
 from telephony.figures import reading
 from telephony.figures.hot import hot_topics
 from telephony.figures.measures import ANSWER_WITHIN_S, CONNECT_TARGET

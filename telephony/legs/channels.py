@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from telephony.cel import CelRow, Fact, load_extra, read_fact
+from telephony.cel.rows import CelRow, Fact, load_extra, read_fact
 
 PSEUDO = frozenset(
     ("Announcer", "Recorder", "CBAnn", "CBRec", "Message", "Snoop", "MulticastRTP", "UnicastRTP")

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from telephony.cel import CelRow
+from telephony.cel.rows import CelRow
 from telephony.legs.model import epoch_of
 
 WHY = {

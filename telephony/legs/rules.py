@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 
-from telephony.cel import Fact
+from telephony.cel.rows import Fact
 from telephony.legs.channels import LISTENING, MAILBOXES, Call, Channel
 from telephony.legs.folding import Folding
 from telephony.legs.hold import hold_seconds

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from telephony.cel import CelRow
+from telephony.cel.rows import CelRow
 from telephony.softphone import CallState, SoftCall, Softphone
 from tests.handovers.floor import RING_S, Floor, Seat
 from tests.handovers.record import assert_legs, channels, hand_overs, open_channels

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from telephony.call_legs import Directory, Leg, build_legs
-from telephony.cel import CelRow, Fact, our_layout, read_fact
+from telephony.cel.rows import CelRow, Fact, our_layout, read_fact
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from telephony.agent_settings import Callback, Survey
 from telephony.asterisk_program import find_asterisk
 from telephony.call_legs import Directory, build_legs
-from telephony.cel import Fact, our_layout, read_fact, read_lines
+from telephony.cel.rows import Fact, our_layout, read_fact, read_lines
 from telephony.dialplan import Phone
 from telephony.legs.model import Leg
 from telephony.private_pbx import PrivatePbx

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from telephony.agent_settings import Callback
-from telephony.around_settings import Parking, Supervisor
-from telephony.message_settings import Messages
+from telephony.around.settings import Parking, Supervisor
+from telephony.messages.settings import Messages
 from telephony.partners import Group, Outside, Partner
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import TIME_ZONE, Agent, Desk, Key, Line, Settings, Token

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from telephony import calendar_push
 from telephony.ami_client import AmiClient
-from telephony.calendar_book import CalendarBook, calendar_of
-from telephony.calendar_push import AHEAD_DAYS, Switch, push, wanted_hours
+from telephony.calendar import push as calendar_push
+from telephony.calendar.book import CalendarBook, calendar_of
+from telephony.calendar.push import AHEAD_DAYS, Switch, push, wanted_hours
 from telephony.database import Database, migrate
 from telephony.demo.stage import Service
 from telephony.doctor import Finding, examine

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from telephony.ami_client import AmiClient
-from telephony.calendar_book import calendar_of
-from telephony.calendar_push import push
+from telephony.calendar.book import calendar_of
+from telephony.calendar.push import push
 from telephony.office_hours import SHANGHAI, Calendar, SpecialDay
 from telephony.pbx import Pbx
 from telephony.softphone import Softphone

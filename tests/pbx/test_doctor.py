@@ -15,7 +15,7 @@ from telephony import doctor
 from telephony.database import migrate
 from telephony.dialplan import Phone
 from telephony.doctor import Finding, examine, is_well
-from telephony.message_settings import Messages
+from telephony.messages.settings import Messages
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import Settings
 from tests.pbx.scene import (

@@ -19,7 +19,7 @@ import pytest
 from telephony.ami_client import AmiClient, Event
 from telephony.demo import stage
 from telephony.demo.stage import Service
-from telephony.live_shapes import call_shape
+from telephony.live.shapes import call_shape
 from telephony.private_pbx import PrivatePbx
 from telephony.softphone import SoftCall
 from tests.handovers.sweep import seed

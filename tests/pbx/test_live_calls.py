@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from telephony.call_control import CallControl
-from telephony.live_model import Call
+from telephony.live.model import Call
 from telephony.private_pbx import PrivatePbx
 from tests.pbx.scene import (
     CITIZENS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from telephony.demo.stage import Service
-from telephony.matter_files import sample
+from telephony.matters.files import sample
 from telephony.private_pbx import PrivatePbx
 from telephony.softphone import SoftCall
 from tests.pbx.scene import PhoneFactory, Talk, wait_until

@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from telephony.agent_settings import Callback
-from telephony.around_settings import Recording
+from telephony.around.settings import Recording
 from telephony.asterisk_program import find_asterisk
 from telephony.demo.stage import Service
 from telephony.dialplan import Phone

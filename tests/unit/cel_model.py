@@ -10,7 +10,7 @@ import random
 import re
 from dataclasses import dataclass, field
 
-from telephony.cel import CelRow
+from telephony.cel.rows import CelRow
 
 BEGUN = 1_795_000_000
 FIRST = 1_000_000

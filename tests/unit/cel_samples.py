@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from telephony.call_legs import Directory, Leg, build_legs
-from telephony.cel import CelRow, our_layout, read_lines
+from telephony.cel.rows import CelRow, our_layout, read_lines
 
 REPLAY = Path(__file__).resolve().parent.parent / "replay"
 NAMES = sorted(path.stem.removeprefix("cel_") for path in REPLAY.glob("cel_*.csv"))

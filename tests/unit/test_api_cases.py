@@ -13,11 +13,11 @@ from sqlalchemy import insert, update
 
 from api import case_schemas, schemas
 from api.app import create_app
-from telephony.case_store import CASES, CaseStore
-from telephony.cel import Fact
-from telephony.ledger_check import verify_ledger
+from telephony.cases.store import CASES, CaseStore
+from telephony.cel.rows import Fact
 from telephony.models import CaseRecord, LegRecord
-from telephony.record_store import LEGS
+from telephony.record.ledger_check import verify_ledger
+from telephony.record.store import LEGS
 from telephony.responsibility import GENESIS
 from telephony.settings import Token
 from tests.unit.api_fixtures import AGENT_8001, TOKENS, Running, running, told

@@ -18,7 +18,7 @@ from sqlalchemy import insert, select, update
 
 from telephony.bulk import jobs
 from telephony.bulk.jobs import EXPORTS
-from telephony.record_store import LEGS
+from telephony.record.store import LEGS
 from telephony.settings import Token
 from tests.unit.api_fixtures import TOKENS, Running, running
 from tests.unit.test_api_record import COUNT, leg

@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 
 from api import live_schemas, matter_schemas
 from api.routes.matters import XLSX
-from telephony.case_store import CASES
+from telephony.cases.store import CASES
 from telephony.cli import app
 from telephony.database import Database
-from telephony.matter_files import BOM, MAX_BYTES, sample
+from telephony.matters.files import BOM, MAX_BYTES, sample
 from telephony.models import CaseRecord
 from telephony.responsibility import GENESIS
 from tests.unit.api_fixtures import AGENT_8001, Running, running, told

@@ -15,8 +15,8 @@ from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from api.live_schemas import LiveFrame
-from telephony.case_store import CASES, CaseStore
-from telephony.cel import Fact
+from telephony.cases.store import CASES, CaseStore
+from telephony.cel.rows import Fact
 from telephony.cli import app
 from telephony.legs.model import moment
 from telephony.models import CaseRecord

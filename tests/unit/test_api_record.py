@@ -15,8 +15,8 @@ from sqlalchemy import insert, text
 from sqlmodel import SQLModel
 
 from api import schemas
-from telephony import queries
 from telephony.models import CaseRecord, HandoverRecord, LedgerRecord, LegRecord
+from telephony.record import queries
 from tests.unit.api_fixtures import Running, running
 
 LEGS = "/api/v1/legs"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from telephony.around_settings import Parking, Recording, Supervisor
-from telephony.cel import Fact
+from telephony.around.recording import RecordingNotFound, sound_of
+from telephony.around.settings import Parking, Recording, Supervisor
+from telephony.cel.rows import Fact
 from telephony.errors import HandoverRunning
 from telephony.partners import Group, Outside
-from telephony.recording import RecordingNotFound, sound_of
 from telephony.responsibility import new_entries, verify
 from telephony.settings import Settings
 from tests.unit.api_fixtures import running, told

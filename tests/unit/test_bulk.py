@@ -16,7 +16,6 @@ from pyarrow import parquet  # type: ignore[import-untyped]
 from python_calamine import CalamineWorkbook
 from sqlalchemy import update
 
-from telephony import queries
 from telephony.bulk import csv as bulk_csv
 from telephony.bulk import export, xlsx
 from telephony.bulk import rows as bulk_rows
@@ -26,8 +25,9 @@ from telephony.bulk.tables import TABLES, Format, Spec, What, spec_of
 from telephony.database import Database
 from telephony.errors import DatabaseUnavailable, InvalidValue
 from telephony.masking import mask_leg
-from telephony.queries import CaseFilter, HandoverFilter, LedgerFilter, LegFilter
-from telephony.record_store import LEGS
+from telephony.record import queries
+from telephony.record.queries import CaseFilter, HandoverFilter, LedgerFilter, LegFilter
+from telephony.record.store import LEGS
 from tests.conftest import _create_database as create_database
 from tests.unit.test_recorder import DAY, make
 

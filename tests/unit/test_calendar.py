@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.calendar_book import calendar_of
-from telephony.calendar_push import (
+from telephony.calendar.book import calendar_of
+from telephony.calendar.push import (
     AHEAD_DAYS,
     HOURS,
     Switch,

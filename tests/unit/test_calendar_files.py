@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.calendar_book import CalendarBook, Entry
-from telephony.calendar_files import MAX_BYTES, parse_days, read_days
+from telephony.calendar.book import CalendarBook, Entry
+from telephony.calendar.files import MAX_BYTES, parse_days, read_days
 from telephony.database import Database
 from telephony.errors import CalendarFileRefused, InvalidValue, SpecialDayNotFound
 from telephony.settings import Line, Settings

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telephony.call_legs import Directory, Leg, LegBuilder, build_legs
-from telephony.cel import CelRow
-from telephony.cel_sort import sort_rows
+from telephony.cel.rows import CelRow
+from telephony.cel.sort import sort_rows
 from telephony.legs.model import Party
 from tests.unit.cel_samples import NAMES, legs_of, recorded, row
 

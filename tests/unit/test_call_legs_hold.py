@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from telephony.call_legs import Leg, build_legs
-from telephony.cel import CelRow
+from telephony.cel.rows import CelRow
 from tests.unit.cel_samples import row
 
 CITIZEN, AGENT, THIRD = (f"1795000000.{number}" for number in (1, 2, 3))
@@ -23,7 +23,7 @@ def hold(at: float, on: str, leg: str = "", kind: str = "HOLD") -> CelRow:
 
 def legs_of(*rows: CelRow, people: int = 2, end: bool = True) -> dict[str, Leg]:
     """A talk from second 1 to 61 with these rows in it."""
-    talk = []
+    talk: list[CelRow] = []
     for uniqueid in (CITIZEN, AGENT, THIRD)[:people]:
         talk += [
             of(0, "CHAN_START", uniqueid),
@@ -32,7 +32,8 @@ def legs_of(*rows: CelRow, people: int = 2, end: bool = True) -> dict[str, Leg]:
         ]
         if end:
             talk += [of(61, "HANGUP", uniqueid), of(61, "CHAN_END", uniqueid)]
-    legs = build_legs(sorted([*talk, *rows], key=lambda one: one.at))
+    ordered: list[CelRow] = sorted([*talk, *rows], key=lambda one: one.at)
+    legs = build_legs(ordered)
     return {leg.uniqueid: leg for leg in legs}
 
 

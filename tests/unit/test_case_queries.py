@@ -11,15 +11,16 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, select, update
 
-from telephony import case_queries, queries
-from telephony.case_book import CaseBook, VersionConflict
-from telephony.case_store import CASES
-from telephony.case_work import Actor
+from telephony.cases import queries as case_queries
+from telephony.cases.book import CaseBook, VersionConflict
+from telephony.cases.dispatch import Dispatches
+from telephony.cases.store import CASES
+from telephony.cases.work import Actor
 from telephony.database import MIGRATIONS, Database
-from telephony.dispatch import Dispatches
 from telephony.errors import WrongState
-from telephony.ledger_check import verify_ledger
-from telephony.record_store import LEGS
+from telephony.record import queries
+from telephony.record.ledger_check import verify_ledger
+from telephony.record.store import LEGS
 from telephony.settings import load_settings
 from tests.unit.test_recorder import DAY, make
 

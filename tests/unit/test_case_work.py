@@ -6,7 +6,8 @@ from itertools import product
 
 import pytest
 
-from telephony.case_work import (
+from telephony.cases.sides import Sides
+from telephony.cases.work import (
     RULES,
     WORK,
     Action,
@@ -18,11 +19,10 @@ from telephony.case_work import (
     open_dispatches,
     work_fact,
 )
-from telephony.cel import Fact
+from telephony.cel.rows import Fact
 from telephony.errors import NotAllowed, WrongState
 from telephony.responsibility import Entry, case_state, new_entries, verify
 from telephony.settings import load_settings
-from telephony.sides import Sides
 from tests.unit.test_responsibility import ACCEPTED, CASE, OFFERED, TAKEN, fact
 
 STATES = ("open", "taken", "handed_over", "closed", "merged")

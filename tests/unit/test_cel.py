@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from telephony.cel import (
+from telephony.cel.rows import (
     OUR_COLUMNS,
     BadRow,
     CelHeaderError,

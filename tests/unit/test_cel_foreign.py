@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from telephony.call_legs import Leg, build_legs
-from telephony.cel_sort import read_cel
+from telephony.cel.sort import read_cel
 
 COLUMNS = (
     *("eventtype", "eventtime", "cid_name", "cid_num", "exten", "context", "channame"),

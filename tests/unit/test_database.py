@@ -11,10 +11,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from telephony import queries
 from telephony.database import Database, driver_url, migrate
 from telephony.errors import DatabaseUnavailable, SettingsError
 from telephony.models import Record
+from telephony.record import queries
 
 
 async def test_given_the_migrations_then_they_make_the_tables_of_the_models(

@@ -13,29 +13,30 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from telephony import deadline_queries, queries
-from telephony.calendar_book import CalendarBook
-from telephony.case_book import CaseBook
-from telephony.case_store import CASES, CaseStore, micros_of, table
-from telephony.case_work import WORK, Actor, work_fact
-from telephony.cel import Fact
+from telephony.calendar.book import CalendarBook
+from telephony.cases.book import CaseBook
+from telephony.cases.dispatch import Dispatches
+from telephony.cases.store import CASES, CaseStore, micros_of, table
+from telephony.cases.work import WORK, Actor, work_fact
+from telephony.cel.rows import Fact
 from telephony.database import Database
-from telephony.deadline_book import DEADLINES, DeadlineBook, Measure
-from telephony.deadline_keeper import DeadlineKeeper
-from telephony.deadline_notes import News
-from telephony.deadline_queries import OverdueFilter
-from telephony.deadline_sources import MatterHours, WaitingCitizens
-from telephony.deadline_teller import DeadlineTeller
-from telephony.dispatch import Dispatches
+from telephony.deadlines import queries as deadline_queries
+from telephony.deadlines.book import DEADLINES, DeadlineBook, Measure
+from telephony.deadlines.keeper import DeadlineKeeper
+from telephony.deadlines.mail import MAILS
+from telephony.deadlines.notes import News
+from telephony.deadlines.queries import OverdueFilter
+from telephony.deadlines.sources import MatterHours, WaitingCitizens
+from telephony.deadlines.teller import DeadlineTeller
 from telephony.errors import WrongState
-from telephony.ledger_check import verify_ledger
-from telephony.mail_queue import MAILS
-from telephony.matter_models import CaseMatter, MatterRecord, MatterVersion
-from telephony.message_book import MessageBook
-from telephony.message_models import MessageRecord
+from telephony.matters.models import CaseMatter, MatterRecord, MatterVersion
+from telephony.messages.book import MessageBook
+from telephony.messages.models import MessageRecord
 from telephony.models import CaseRecord
 from telephony.office_hours import SHANGHAI
-from telephony.outbox import OUTBOX
+from telephony.orders.outbox import OUTBOX
+from telephony.record import queries
+from telephony.record.ledger_check import verify_ledger
 from telephony.responsibility import GENESIS
 from telephony.settings import Settings, load_settings
 from tests.empty_record import empty_record

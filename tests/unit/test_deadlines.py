@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.calendar_book import calendar_of
-from telephony.case_store import micros_of
-from telephony.deadline_notes import News, as_message, recipients, subject, text
-from telephony.deadline_settings import Deadlines, Mail
-from telephony.deadlines import (
+from telephony.calendar.book import calendar_of
+from telephony.cases.store import micros_of
+from telephony.deadlines.notes import News, as_message, recipients, subject, text
+from telephony.deadlines.rules import (
     STEPS,
     CaseFacts,
     Deadline,
@@ -25,6 +24,7 @@ from telephony.deadlines import (
     next_step,
     working_time,
 )
+from telephony.deadlines.settings import Deadlines, Mail
 from telephony.office_hours import SHANGHAI, SpecialDay
 from telephony.responsibility import GENESIS, Entry
 from telephony.settings import Line

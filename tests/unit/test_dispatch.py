@@ -11,8 +11,8 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
-from telephony.ledger_check import verify_ledger
 from telephony.models import CaseRecord
+from telephony.record.ledger_check import verify_ledger
 from telephony.responsibility import GENESIS
 from tests.unit.api_fixtures import AGENT_8001, Running, running
 

@@ -33,6 +33,9 @@ DOCUMENTS = [
     ROOT / "dialplans/sounds/README.md",
 ]
 
+HTTP = [ROOT / "docs/http.md", ROOT / "docs/http.zh-CN.md"]
+PAIRS = [READMES, HTTP]
+
 each_readme = pytest.mark.parametrize("document", READMES, ids=lambda path: path.name)
 each_document = pytest.mark.parametrize(
     "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
@@ -61,8 +64,9 @@ def first_columns(document: Path) -> list[list[str]]:
     return [re.findall(r"`([^`]+)`", row.split(" | ")[0]) for row in rows]
 
 
-def test_given_the_two_readmes_then_they_have_the_same_parts() -> None:
-    english, chinese = READMES
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0].name)
+def test_given_a_document_in_two_languages_then_both_have_the_same_parts(pair: list[Path]) -> None:
+    english, chinese = pair
     assert headings(english) == headings(chinese)
     assert first_columns(english) == first_columns(chinese)
     for language in ("sh", "text", "toml", "ini"):
@@ -231,7 +235,7 @@ def tables(example: str, name: str) -> list[dict[str, Any]]:
     return found
 
 
-@each_readme
+@pytest.mark.parametrize("document", HTTP, ids=lambda path: path.name)
 def test_given_the_table_of_addresses_then_it_is_all_of_them(document: Path) -> None:
     named = set(re.findall(r"`(GET|POST|PATCH|PUT|DELETE) (/[^`]+)`", without_blocks(document)))
     real = {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, update
 
-from telephony.case_store import CASES, HANDOVERS, table
+from telephony.cases.store import CASES, HANDOVERS, table
 from telephony.database import Database
 from telephony.errors import InvalidValue
 from telephony.figures import periods, reading

@@ -150,7 +150,7 @@ async def test_given_words_that_are_no_text_then_the_report_escapes_them(run: Ru
     async with run.service.database.writing() as connection:
         from sqlalchemy import insert
 
-        from telephony.case_store import CASES
+        from telephony.cases.store import CASES
         from telephony.figures.counting import DETAILS
 
         await connection.execute(insert(CASES), written.cases)

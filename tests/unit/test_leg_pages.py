@@ -11,12 +11,12 @@ import orjson
 import pytest
 from sqlalchemy import insert
 
-from telephony import queries
-from telephony.case_store import CASES
+from telephony.cases.store import CASES
 from telephony.database import Database
 from telephony.errors import DatabaseUnavailable, InvalidValue
-from telephony.leg_pages import LegPages
-from telephony.queries import InvalidCursor, LegFilter
+from telephony.record import queries
+from telephony.record.leg_pages import LegPages
+from telephony.record.queries import InvalidCursor, LegFilter
 from tests.unit.test_recorder import DAY, make
 
 TRANSFER = "20261124-1795497294.19"

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from telephony import audit
 from telephony.bulk.tables import TABLES
-from telephony.cel import OUR_COLUMNS
+from telephony.cel.rows import OUR_COLUMNS
 from telephony.cli import app
 from telephony.database import Database
 from tests.unit.cel_samples import REPLAY
@@ -220,13 +220,12 @@ def test_given_legs_on_record_then_they_are_listed_and_exported(
 def test_given_formats_then_each_table_is_exported_and_the_audit_log_says_so(
     day: Database, tmp_path: Path
 ) -> None:
-    whats = ("legs", "cases", "ledger", "handovers")
-    for what in whats:
+    for what, table in TABLES.items():
         target = tmp_path / f"{what}.xlsx"
         result = run(what, "export", "-o", str(target), "--headings", "zh", "--from", "2026-11-01")
         assert result.exit_code == 0, result.stderr
         (sheet,) = CalamineWorkbook.from_path(str(target)).sheet_names
-        assert sheet == TABLES[what].zh
+        assert sheet == table.zh
     found = run("cases", "export", "--columns", "case,caller", "--bom", "--state", "taken")
     assert found.stdout.startswith("\ufeffcase,caller\n")
     assert run("legs", "export", "--format", "parquet").exit_code == 2
@@ -241,7 +240,7 @@ def test_given_formats_then_each_table_is_exported_and_the_audit_log_says_so(
         await database.close()
         return [one["what"] for one in reversed(page.items) if one["role"] == "command"]
 
-    assert asyncio.run(looks())[:4] == [f"{what}-export" for what in whats]
+    assert asyncio.run(looks())[:4] == [f"{what}-export" for what in TABLES]
 
 
 def test_given_cases_on_record_then_they_are_listed_and_shown(day: Database) -> None:

@@ -15,13 +15,13 @@ import typer
 from sqlalchemy import delete, insert, literal, select, tuple_, update
 from typer.testing import CliRunner, Result
 
-from telephony import legs_rebuild
 from telephony.call_legs import Directory
 from telephony.commands import legs
 from telephony.database import Database
-from telephony.leg_table import LEGS
-from telephony.legs_rebuild import Difference, Progress, Rebuild
-from telephony.record_store import ROWS, rows_in_order
+from telephony.record import rebuild as legs_rebuild
+from telephony.record.leg_table import LEGS
+from telephony.record.rebuild import Difference, Progress, Rebuild
+from telephony.record.store import ROWS, rows_in_order
 from telephony.settings import Settings
 from tests.unit.test_recorder import AGENTS, DAY, make, record, same
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from telephony import live_picture
 from telephony.ami_client import AmiClient
 from telephony.errors import CallNotFound, PbxUnavailable
+from telephony.live import picture as live_picture
+from telephony.live.model import Call, Channel, Directory, devices
 from telephony.live_calls import EVENTS, LiveCalls
-from telephony.live_model import Call, Channel, Directory, devices
 from telephony.pbx import Pbx
 from telephony.settings import Desk
 from tests.unit.simulated_pbx import SimChannel, SimulatedPbx

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from telephony.call_control import CallControl
-from telephony.live_feed import TOPICS, Dropped, LiveFeed, Subscriber, Topic
-from telephony.live_shapes import Shape, agent_shape, call_shape, queue_shape
-from telephony.live_watch import SPACING_S, LiveWatch
+from telephony.live.feed import TOPICS, Dropped, LiveFeed, Subscriber, Topic
+from telephony.live.shapes import Shape, agent_shape, call_shape, queue_shape
+from telephony.live.watch import SPACING_S, LiveWatch
 from tests.unit.simulated_pbx import SimChannel, SimulatedPbx
 
 Message = dict[str, Any]

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import select
 
 from telephony.database import Database
-from telephony.deadline_settings import Mail
-from telephony.mail_queue import FIRST_RETRY_S, MAILS, MailSender, put
+from telephony.deadlines.mail import FIRST_RETRY_S, MAILS, MailSender, put
+from telephony.deadlines.settings import Mail
 from tests.empty_record import empty_record
 from tests.unit.smtp_server import SmtpServer, smtp_server
 

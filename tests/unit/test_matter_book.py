@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import insert
 
-from telephony.case_store import CASES
+from telephony.cases.store import CASES
 from telephony.database import Database
 from telephony.errors import CaseNotFound
 from telephony.legs.model import moment
-from telephony.matter_book import MatterBook, MatterUnknown, MatterVersionNotFound
-from telephony.matter_files import MatterFileRefused, Read, read_matters, sample
-from telephony.matters import Matter
+from telephony.matters.book import MatterBook, MatterUnknown, MatterVersionNotFound
+from telephony.matters.files import MatterFileRefused, Read, read_matters, sample
+from telephony.matters.rules import Matter
 from telephony.models import CaseRecord
 from telephony.responsibility import GENESIS
 from telephony.settings import Settings

@@ -10,7 +10,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.matter_files import (
+from telephony.matters.files import (
     MAX_BYTES,
     MatterFileRefused,
     csv_of_matters,
@@ -18,7 +18,7 @@ from telephony.matter_files import (
     read_matters,
     sample,
 )
-from telephony.matters import DIRECTIONS, URGENCIES, Desks, Matter
+from telephony.matters.rules import DIRECTIONS, URGENCIES, Desks, Matter
 
 DESKS = Desks(frozenset({"110", "12345", "122"}))
 HEAD = "编号,名称,类别,方向,席位,反馈时限,涉稳,备注\n"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telephony.matter_files import read_matters, sample
-from telephony.matter_search import Directory, normal, with_sounds
-from telephony.matters import Desks, Matter, difference, matter_of, propose
+from telephony.matters.files import read_matters, sample
+from telephony.matters.rules import Desks, Matter, difference, matter_of, propose
+from telephony.matters.search import Directory, normal, with_sounds
 
 DESKS = Desks(frozenset({"110", "12345", "122"}))
 SAMPLE = with_sounds(read_matters(sample(), DESKS).matters)

@@ -12,15 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from telephony import queries
-from telephony.calendar_book import CalendarBook, calendar_of
-from telephony.case_store import CallState, CaseStore
-from telephony.cel import Fact
+from telephony.calendar.book import CalendarBook, calendar_of
+from telephony.cases.store import CallState, CaseStore
+from telephony.cel.rows import Fact
 from telephony.database import Database
 from telephony.errors import AgentNotFound, NotAllowed, WrongState
-from telephony.ledger_check import verify_ledger
 from telephony.legs.model import Leg, moment
-from telephony.message_book import (
+from telephony.messages.book import (
     Hand,
     MessageBook,
     MessageFilter,
@@ -28,9 +26,11 @@ from telephony.message_book import (
     MessageNotFound,
     SoundNotFound,
 )
-from telephony.message_settings import Messages
-from telephony.message_store import MessageStore
-from telephony.messages import due_at, message_of, missed_of, next_try_at
+from telephony.messages.rules import due_at, message_of, missed_of, next_try_at
+from telephony.messages.settings import Messages
+from telephony.messages.store import MessageStore
+from telephony.record import queries
+from telephony.record.ledger_check import verify_ledger
 from telephony.settings import Line, Settings
 from telephony.voicemail import LEGS, examine
 from tests.unit.api_fixtures import AGENT_8001, Running, running, told

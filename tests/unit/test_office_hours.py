@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.calendar_book import calendar_of
+from telephony.calendar.book import calendar_of
 from telephony.office_hours import (
     SHANGHAI,
     Calendar,

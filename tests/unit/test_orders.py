@@ -20,18 +20,18 @@ from sqlalchemy import func, insert, select
 
 from api.app import create_app
 from telephony import audit
-from telephony.case_store import CASES, LEDGER
+from telephony.cases.store import CASES, LEDGER
 from telephony.database import Database
-from telephony.ledger_check import verify_ledger
 from telephony.models import AuditRecord, CaseDetails, CaseRecord
-from telephony.orders_format import json_schema
-from telephony.orders_model import OrderMessageRecord
-from telephony.orders_teller import DETAILS, ORDERS, OrdersTeller
-from telephony.outbox import OUTBOX
+from telephony.orders.format import json_schema
+from telephony.orders.models import OrderMessageRecord
+from telephony.orders.outbox import OUTBOX
+from telephony.orders.signing import HEADER, KEY_HEADER, PLATFORM_HEADER, sign
+from telephony.orders.teller import DETAILS, ORDERS, OrdersTeller
+from telephony.record.ledger_check import verify_ledger
 from telephony.responsibility import GENESIS
 from telephony.service import Service
 from telephony.settings import Settings, load_settings
-from telephony.signing import HEADER, KEY_HEADER, PLATFORM_HEADER, sign
 from tests.unit.order_receiving import SECRET, HeldReceiver, eventually, listening
 from tests.unit.test_recorder import DAY, make
 

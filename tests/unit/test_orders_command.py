@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from telephony.cli import app
 from telephony.database import Database
-from telephony.outbox import Outbox, enqueue
-from telephony.signing import HEADER, sign
+from telephony.orders.outbox import Outbox, enqueue
+from telephony.orders.signing import HEADER, sign
 from tests.unit.order_receiving import SECRET
 from tests.unit.test_commands_service import environment, start
 

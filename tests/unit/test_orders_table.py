@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from telephony.cel import Fact
-from telephony.orders import TABLE, Order, Sender, State, Telling, Word, tellings
+from telephony.cel.rows import Fact
+from telephony.orders.rules import TABLE, Order, Sender, State, Telling, Word, tellings
 from telephony.responsibility import Entry, new_entries
 from tests.unit.test_responsibility import CASE
 

@@ -16,8 +16,8 @@ from sqlalchemy import select, update
 
 from telephony.database import Database
 from telephony.errors import WrongState
-from telephony.outbox import OUTBOX, MessageNotFound, Outbox, enqueue
-from telephony.outbox_delivery import Delivery
+from telephony.orders.delivery import Delivery
+from telephony.orders.outbox import OUTBOX, MessageNotFound, Outbox, enqueue
 from telephony.settings import Settings, as_environment, load_settings
 from tests.unit.order_receiving import (
     SECRET,

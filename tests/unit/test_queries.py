@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 
-from telephony import queries
-from telephony.case_store import LEDGER
+from telephony.cases.store import LEDGER
 from telephony.database import Database
 from telephony.errors import CaseNotFound, InvalidValue, LegNotFound
-from telephony.ledger_check import verify_ledger
-from telephony.queries import CaseFilter, HandoverFilter, InvalidCursor, LegFilter
+from telephony.record import queries
+from telephony.record.ledger_check import verify_ledger
+from telephony.record.queries import CaseFilter, HandoverFilter, InvalidCursor, LegFilter
 from tests.unit.test_recorder import DAY, make
 
 TRANSFER = "20261124-1795497294.19"

@@ -16,15 +16,15 @@ import httpx
 import pytest
 
 from api.app import create_app
-from telephony import cel_disk
-from telephony.cel import CelRow
+from telephony.cel import disk as cel_disk
+from telephony.cel.rows import CelRow
 from telephony.checkup.gaps import check_gaps
 from telephony.checkup.model import Patient
 from telephony.checkup.record import check_disk
 from telephony.database import Database, migrate
-from telephony.gap_store import list_gaps
 from telephony.legs.gaps import SerialWatch, gaps_of_call
-from telephony.record_settings import MB, RecordWatch
+from telephony.record.gap_store import list_gaps
+from telephony.record.settings import MB, RecordWatch
 from telephony.service import Service
 from telephony.settings import Settings, Token
 from tests.unit.cel_samples import REPLAY, row

@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
-from telephony import queries
 from telephony.call_legs import LegBuilder, build_legs
-from telephony.case_store import table
-from telephony.cel import CelRow, our_layout, read_lines
-from telephony.cel_tail import CHUNK, Source, read_batch
+from telephony.cases.store import table
+from telephony.cel.rows import CelRow, our_layout, read_lines
+from telephony.cel.tail import CHUNK, Source, read_batch
 from telephony.database import Database
 from telephony.errors import DatabaseUnavailable, SettingsError
-from telephony.ledger_check import verify_ledger
-from telephony.leg_table import COLUMNS, LEGS, WORTH_COPYING, LegTable
 from telephony.legs.model import Directory, Leg
 from telephony.models import BrokenRow, CelRecord
+from telephony.record import queries
+from telephony.record.ledger_check import verify_ledger
+from telephony.record.leg_table import COLUMNS, LEGS, WORTH_COPYING, LegTable
 from telephony.recorder import Recorder, Work
 from telephony.service import Service
 from telephony.settings import Settings
@@ -234,7 +234,7 @@ async def test_given_two_services_on_one_file_then_every_leg_is_there_once(
 SERVICE = """
 import asyncio, sys
 from pathlib import Path
-from telephony.case_store import table
+from telephony.cases.store import table
 from telephony.database import Database
 from tests.unit.test_recorder import make
 asyncio.run(make(Database(sys.argv[1]), Path(sys.argv[2])).run())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from telephony.cel import Fact
+from telephony.cel.rows import Fact
 from telephony.legs.model import Leg, Segment
 from telephony.responsibility import (
     GENESIS,

@@ -13,19 +13,19 @@ import pytest
 from sqlalchemy import delete, func, insert, select, update
 from typer.testing import CliRunner
 
-from telephony.case_book import CaseBook
-from telephony.case_store import CASES, HANDOVERS, LEDGER
-from telephony.case_work import Actor
+from telephony.cases.book import CaseBook
+from telephony.cases.dispatch import Dispatches
+from telephony.cases.store import CASES, HANDOVERS, LEDGER
+from telephony.cases.work import Actor
 from telephony.cli import app
 from telephony.database import Database
-from telephony.dispatch import Dispatches
 from telephony.errors import CaseNotFound, InvalidValue, WrongState
-from telephony.ledger_check import DELETED_CASES, DELETIONS, verify_ledger
-from telephony.record_store import ROWS
-from telephony.retention import DELETIONS_LEDGER
-from telephony.retention_book import HoldNotFound, RetentionBook, held_now
-from telephony.retention_keeper import next_run
-from telephony.retention_subjects import LEGS, MESSAGES, OUTBOX
+from telephony.record.ledger_check import DELETED_CASES, DELETIONS, verify_ledger
+from telephony.record.store import ROWS
+from telephony.retention.book import HoldNotFound, RetentionBook, held_now
+from telephony.retention.keeper import next_run
+from telephony.retention.rules import DELETIONS_LEDGER
+from telephony.retention.subjects import LEGS, MESSAGES, OUTBOX
 from telephony.settings import Settings
 from tests.unit.api_fixtures import running
 from tests.unit.test_recorder import DAY, make

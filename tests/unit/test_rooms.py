@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from telephony.errors import ConferenceNotFound, PbxUnavailable
-from telephony.rooms import Room, Rooms
+from telephony.rooms.watch import Room, Rooms
 from tests.unit.api_fixtures import Running, running, told
 from tests.unit.simulated_pbx import SimChannel
 

@@ -7,7 +7,7 @@ import hmac
 
 import pytest
 
-from telephony.signing import SignatureExpired, SignatureWrong, sign, verify
+from telephony.orders.signing import SignatureExpired, SignatureWrong, sign, verify
 
 OLD, NEW, OTHER = "old-secret-" * 3, "new-secret-" * 3, "other-secret-" * 3
 BODY = '{"id":"一"}'.encode()

@@ -1,0 +1,1 @@
+"""What else happens to a call: hold, park, pick up, record, monitor, rest."""

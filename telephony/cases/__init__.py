@@ -1,0 +1,1 @@
+"""Cases of citizens: what people write about them, and how they are found."""

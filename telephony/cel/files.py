@@ -1,0 +1,153 @@
+"""Which of a PBX's CEL files is read next, and how far: across rotation, packing and damage.
+
+What is missing among the files themselves is told as gaps: a file that was replaced and is nowhere
+to be found, one that became shorter, one that is damaged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from telephony.cases.store import micros_of
+from telephony.cel.rows import BadRow, our_layout
+from telephony.cel.tail import (
+    Batch,
+    Damaged,
+    Source,
+    first_line,
+    identity,
+    look,
+    read_batch,
+    size_of,
+)
+from telephony.legs.gaps import Gap
+
+PACKING_S = 60.0
+"""A packed file that breaks off and is younger may just be written."""
+ROTATED_S = 60.0
+
+
+class CelFiles:
+    """The CEL files of one PBX, as a reader sees them who goes on where it stopped.
+
+    ``found``: gaps among the files, to be stored with what is read next.
+    """
+
+    def __init__(self, path: Path, read: Mapping[str, tuple[int, datetime]]) -> None:
+        """``read``: how far each known file was read, in bytes, and when last."""
+        self.path = path
+        self.layout = our_layout()
+        self.found: list[Gap] = []
+        self.last_read = 0  # when something was read last, in microseconds since 1970
+        self._read = {file: offset for file, (offset, _) in read.items()}
+        self._last_file: str | None = None
+        last = max(((seen, file) for file, (_, seen) in read.items()), default=None)
+        if last is not None:
+            self.last_read, self._last_file = micros_of(last[0]), last[1]
+        self._files: list[Path] = []  # to be read, the one in use last
+        self._current: str | None = None
+        self._present: frozenset[str] = frozenset()  # all files there are
+        self._finished: set[str] = set()  # rotated files that have nothing more
+        self._source = Source()
+
+    def behind(self) -> int:
+        """Bytes that are not read yet."""
+        total = 0
+        for path in self._files or [self.path]:
+            try:
+                name, size = identity(path), size_of(path)
+            except FileNotFoundError:  # rotated at this moment, or not there yet
+                continue
+            if name is not None and size is not None:
+                total += max(size - self._read.get(name, 0), 0)
+        return total
+
+    def done(self, batch: Batch, at: datetime) -> None:
+        """The batch is stored."""
+        self._read[batch.file] = batch.end
+        self.last_read = micros_of(at)
+        self.found.clear()
+
+    async def next_batch(self) -> Batch | None:
+        """The next rows; None when there are none now. Raises :class:`OSError`."""
+        return await asyncio.to_thread(self._next_batch)
+
+    def _next_batch(self) -> Batch | None:
+        if not self._files:
+            self._look(self.last_read / 1_000_000)
+        while True:
+            path = self._files[0]
+            file = identity(path)
+            is_rotated = path != self.path
+            if not is_rotated and self._current is not None and file != self._current:
+                # Rotated: what is left of the old file comes first.
+                self._look(datetime.now(UTC).timestamp() - ROTATED_S)
+                continue
+            if file is not None:
+                if not is_rotated:
+                    self._current = file
+                batch = self._read_on(path, file, is_rotated=is_rotated)
+                if batch is not None and batch.end > batch.start:
+                    return batch
+            if not is_rotated:
+                return None
+            if file is not None:
+                self._finished.add(file)
+            self._files.pop(0)
+
+    def _look(self, since: float) -> None:
+        """See which files there are."""
+        found = look(self.path, self._read, since, self._finished)
+        self._files, self._present = found.unread, found.present
+        self._current = None
+
+    def _read_on(self, path: Path, file: str, *, is_rotated: bool) -> Batch | None:
+        start = self._read.get(file, 0)
+        if self._last_file not in (None, file):
+            self._found_missing(path)
+        self._last_file = file
+        try:
+            batch = read_batch(path, file, start, self.layout, self._source, is_rotated=is_rotated)
+        except Damaged:
+            age_s = datetime.now(UTC).timestamp() - path.stat().st_mtime
+            if age_s > PACKING_S:  # else it may just be written
+                detail = f"{path.name} from byte {start} on"
+                self._note(Gap("file-unreadable", file, self.last_read, None, (), detail))
+            return None
+        if batch.again:
+            now = max(micros_of(datetime.now(UTC)), self.last_read)
+            detail = f"{path.name}, of which {start} bytes had been read"
+            self._note(Gap("file-cut-short", f"{file}:{start}", self.last_read, now, (), detail))
+        return batch
+
+    def _found_missing(self, path: Path) -> None:
+        """Note it when the file that was read last is gone as another one is begun."""
+        before = self._last_file
+        if before is None or before in self._present:
+            return
+        until = self.last_read
+        with suppress(BadRow, csv.Error, StopIteration):  # broken, which is noted for itself
+            first = (first_line(path) or b"").decode(errors="replace")
+            until = max(until, self.layout.row(next(csv.reader([first]))).at)
+        detail = f"{self._read.get(before, 0)} bytes of it had been read"
+        self._note(Gap("file-missing", before, self.last_read, until, (), detail))
+
+    def _note(self, gap: Gap) -> None:
+        if gap.key not in {one.key for one in self.found}:
+            self.found.append(gap)
+
+    def broken(self, batch: Batch) -> Iterator[Gap]:
+        """Lines of the batch that are no rows, each between the rows around it."""
+        times = [(stored.offset, stored.row.at) for stored in batch.rows] if batch.broken else []
+        for offset, _, _ in batch.broken:
+            before = max((at for place, at in times if place < offset), default=None)
+            after = min((at for place, at in times if place > offset), default=None)
+            since = before if before is not None else after or self.last_read
+            until = after if after is not None else since
+            key, detail = f"{batch.file}:{offset}", f"{batch.name} at byte {offset}"
+            yield Gap("row-broken", key, min(since, until), max(since, until), (), detail)

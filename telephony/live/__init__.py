@@ -1,0 +1,1 @@
+"""Who is talking with whom now, told to everybody who listens."""

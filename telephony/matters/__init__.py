@@ -1,0 +1,1 @@
+"""The matters that either side hands over, and where each of them goes."""

@@ -1,0 +1,1 @@
+"""Messages after hours and missed calls: taken, kept, heard, called back."""

@@ -1,0 +1,1 @@
+"""Work orders to and from other platforms, signed, in order and once."""

@@ -1,0 +1,1 @@
+"""What is on record: raw rows and legs written, found, checked, made again, deleted by rule."""

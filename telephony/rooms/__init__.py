@@ -1,0 +1,1 @@
+"""Three-way calls from inside: the room, its parties, what came of it."""

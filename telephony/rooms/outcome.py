@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
+from weakref import WeakValueDictionary
 
 from telephony.cases.store import entry_of_row
 from telephony.errors import (
@@ -62,8 +63,9 @@ class RoomOutcomes:
         self._pbx, self._rooms = control.pbx, control.rooms
         self._controls = control.room_controls
         self._database = database
-        # One at a time for a case, so that each waits for its own note.
-        self._busy: dict[str, asyncio.Lock] = {}
+        # One at a time for a case, so that each waits for its own note. A lock is there as long as
+        # somebody has it or waits for it.
+        self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._noted: dict[str, tuple[Decision, asyncio.Future[None]]] = {}
         self._stop_listening = control.client.add_event_listener(self._on_event, {"UserEvent"})
 
@@ -207,12 +209,8 @@ class RoomOutcomes:
     @asynccontextmanager
     async def _alone(self, case: str) -> AsyncIterator[None]:
         lock = self._busy.setdefault(case, asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked() and self._busy.get(case) is lock:
-                del self._busy[case]
+        async with lock:
+            yield
 
     async def _note(self, conference: Conference | None, made: Decision, *, ends: bool) -> None:
         """The dialplan notes it, so that it stands in the PBX's own record."""

@@ -235,8 +235,10 @@ def clear_database_errors() -> Iterator[None]:
 def _is_away(error: DBAPIError) -> bool:
     """asyncpg reports a missing table and a server that shuts down as other kinds of error."""
     code = getattr(error.orig, "sqlstate", None) or ""
-    # 08 connection, 53 no resources, 57 shut down by its admin, 42P01 no such table
-    return error.connection_invalidated or code[:2] in ("08", "53", "57") or code == "42P01"
+    # 08 connection, 40 undone so that another one can go on (two waited for each other), 53 no
+    # resources, 57 shut down by its admin, 42P01 no such table
+    away = code[:2] in ("08", "40", "53", "57") or code == "42P01"
+    return error.connection_invalidated or away
 
 
 def _reason(error: BaseException) -> str:

@@ -63,6 +63,8 @@ DeskId = Annotated[Id, AfterValidator(_desk_id)]
 Name = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00;,|\"<>${}\[\]\\]{1,60}$")]
 OptionalName = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00;,|\"<>${}\[\]\\]{0,60}$")]
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 class Section(BaseModel):
     """A section of the settings; a word that is not known is an error, not ignored."""

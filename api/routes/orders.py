@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api import order_schemas as shapes
@@ -29,6 +31,8 @@ from telephony.orders.signing import (
 router = APIRouter(tags=["orders"], dependencies=[Depends(each_once)])
 
 LONGEST_BODY = 256 * 1024
+BODY_LIMIT_S = 30.0
+"""Who sends more slowly is let go: they need not have signed anything."""
 
 
 class TooLarge(HotlineError):
@@ -74,10 +78,14 @@ async def take_order_message(
     `Idempotency-Replayed`; the same signature a second time is a replay (409).
     """
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > LONGEST_BODY:
-            raise TooLarge(f"a message is no longer than {LONGEST_BODY} bytes")
+    try:
+        async with asyncio.timeout(BODY_LIMIT_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > LONGEST_BODY:
+                    raise TooLarge(f"a message is no longer than {LONGEST_BODY} bytes")
+    except (ClientDisconnect, TimeoutError):  # anybody may do that: no error of ours
+        return bad_request([{"field": "body", "message": "did not come whole"}])
     try:
         taken = await service.intake.take(name=platform, signature=signature, key=key, body=body)
     except LetterInvalid as error:

@@ -120,6 +120,9 @@ class Dispatches:
         decided before.
         """
         async with self._database.writing() as connection:
+            case = (await self._find(connection, handover)).case
+            # The case is locked first, as by everybody who writes to its ledger.
+            await self._store.locked(connection, case)
             found = await self._find(connection, handover)
             owner = found.by if decision == "cancel" else found.desk
             if not may(owner):
@@ -138,7 +141,7 @@ class Dispatches:
 
     async def _find(self, connection: AsyncConnection, handover: str) -> Dispatch:
         asked = select(HANDOVERS).where(HANDOVERS.c.id == handover, _IS_DISPATCH)
-        row = (await connection.execute(asked.with_for_update())).mappings().first()
+        row = (await connection.execute(asked)).mappings().first()
         if row is None:
             raise HandoverNotFound(f"no hand-over {handover!r} runs; it may have ended")
         return Dispatch(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, StringConstraints, model_validator
 
 from telephony.deadlines.rules import Length, Rules
-from telephony.setting_types import Section
+from telephony.setting_types import LOOPBACK, Section
 
 # 2d: two working days; 4h, 90min: working hours and minutes.
 Limit = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,2}(d|h|min)$")]
@@ -16,7 +16,6 @@ ShortLimit = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,2}(h|min)$
 Address = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]+)*$")
 ]
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Deadlines(Section):

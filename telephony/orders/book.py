@@ -278,14 +278,17 @@ class OrdersBook:
             ORDERS.c.given_by == giver,
             ORDERS.c.number == data.order,
         )
-        case = await connection.scalar(select(ORDERS.c.case_id).where(*which))
+        asked = select(ORDERS).where(*which)
+        case = await connection.scalar(asked.with_only_columns(ORDERS.c.case_id))
         if case is None:
             whose = "you" if giver == "them" else "us"
             raise OrderNotFound(f"no order {data.order} was given by {whose}")
         # The case is locked first, as by everybody who writes to its ledger.
         stored, entries = await self._store.locked(connection, case)
-        asked = select(ORDERS).where(*which).with_for_update()
-        order = order_of((await connection.execute(asked)).mappings().one())
+        order = order_of((await connection.execute(asked.with_for_update())).mappings().one())
+        if order.case != case:  # it was merged into another one in this moment
+            case = order.case
+            stored, entries = await self._store.locked(connection, case)
         word = cast("Word", letter.kind.removeprefix("order."))
         step = TABLE.get((word, "holder" if giver == "us" else "giver", order.state))
         if step is None:

@@ -112,7 +112,8 @@ class Delivery:
         while True:
             try:
                 # One client for each life of this task: a new CA file is read, connections close.
-                async with _client(platform) as client:
+                # Made in a thread: reading who signs certificates takes 150 ms.
+                async with await asyncio.to_thread(_client, platform) as client:
                     await self._deliver(platform, client)
             except DatabaseUnavailable as error:
                 log.warning("messages wait for the database", reason=error.detail)
@@ -244,7 +245,7 @@ async def _send(platform: Platform, client: httpx.AsyncClient, message: Message)
             request = client.stream("POST", platform.url, content=body, headers=headers)
             async with request as answer:
                 return _outcome(answer, await _code(answer))
-    except (httpx.HTTPError, OSError, TimeoutError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
         return Outcome("away", type(error).__name__)
 
 

@@ -25,7 +25,8 @@ YEARS = range(1900, 2900)
 Word = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,1000}$")]
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x09\x0b-\x1f\x7f]{1,4000}$")]
-Number = Annotated[str, StringConstraints(pattern=r"^\+?[0-9*][0-9* -]{2,30}$")]
+NUMBER = r"^\+?[0-9*][0-9* -]{2,30}$"
+Number = Annotated[str, StringConstraints(pattern=NUMBER)]
 Position = Annotated[
     str,
     StringConstraints(pattern=r"^-?[0-9]{1,2}(\.[0-9]{1,8})?,-?[0-9]{1,3}(\.[0-9]{1,8})?$"),

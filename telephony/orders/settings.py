@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
-from telephony.setting_types import Id, Name, OptionalName, Section, no_doubles
+from telephony.setting_types import LOOPBACK, Id, Name, OptionalName, Section, no_doubles
 
 Url = Annotated[
     str, StringConstraints(pattern=r"^https?://[A-Za-z0-9._\[\]:-]{1,250}(/[!-~]{0,500})?$")
@@ -66,6 +67,19 @@ class Platform(Section):
     timeout_s: float = Field(10.0, ge=0.1, le=120)
     tolerance_s: int = Field(300, ge=1, le=86400, description="how far its clock may be from ours")
     ca_file: Path | None = Field(None, description="who signs its TLS certificate; default: public")
+
+    @model_validator(mode="after")
+    def _keeps_secrets(self) -> Self:
+        try:
+            address = urlsplit(self.url)
+            host, _port = address.hostname, address.port
+        except ValueError as error:
+            raise ValueError(f"url: {error}") from None
+        if address.scheme == "http" and host not in LOOPBACK and self.numbers:
+            raise ValueError(
+                "citizens' numbers are not sent without TLS; use https, or set numbers to false"
+            )
+        return self
 
     @property
     def side(self) -> str:

@@ -8,6 +8,7 @@ into the outbox, in the same transaction.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from telephony.audit import AUDIT, entry_of
 from telephony.cases.store import CASES, HANDOVERS, table, upsert
 from telephony.masking import mask_details, mask_number, mask_text
 from telephony.models import CaseDetails
+from telephony.orders.format import NUMBER
 from telephony.orders.models import WorkOrderRecord
 from telephony.orders.outbox import enqueue
 from telephony.orders.rules import Order, Telling, tellings
@@ -132,6 +134,8 @@ class OrdersTeller:
         details = await row_of(DETAILS, DETAILS.c.case_id == order.case)
         handover = await row_of(HANDOVERS, HANDOVERS.c.id == order.handover)
         number, reason = case.get("caller"), handover.get("reason")
+        if number is not None and not re.fullmatch(NUMBER, number):
+            number = None  # withheld ("anonymous"), or nothing that can be called
         if not platform.numbers:
             details = mask_details(details) | {"position": None} if details else details
             number, reason = number and mask_number(number), reason and mask_text(reason)

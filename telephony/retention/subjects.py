@@ -164,6 +164,9 @@ class Cases:
         for part in parts([case for case, _, _ in heads]):
             for source in (*OF_CASES, CASES):
                 await connection.execute(delete(source).where(source.c.case_id.in_(part)))
+            # What was told of it, and what was given up; what waits still goes out.
+            told = (OUTBOX.c.case_id.in_(part), OUTBOX.c.state != "waiting")
+            await connection.execute(delete(OUTBOX).where(*told))
         rows = [
             {"case_id": case, "deletion": deletion, "entries": entries, "head": head}
             for case, entries, head in heads

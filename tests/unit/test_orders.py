@@ -16,11 +16,13 @@ import httpx
 import jsonschema_rs
 import orjson
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text, update
+from structlog.testing import capture_logs
 
 from api.app import create_app
 from telephony import audit
-from telephony.cases.store import CASES, LEDGER
+from telephony.cases.store import CASES, HANDOVERS, LEDGER, CaseStore
+from telephony.cases.work import Actor
 from telephony.database import Database
 from telephony.models import AuditRecord, CaseDetails, CaseRecord
 from telephony.orders.format import json_schema
@@ -134,11 +136,11 @@ async def run(database_url: str) -> AsyncIterator[Hotline]:
         assert report.problems == []
 
 
-async def a_case(one: Hotline) -> None:
+async def a_case(one: Hotline, caller: str = CALLER) -> None:
     """A case of ours that agent 8001 has, with what was written about it."""
     opened = datetime.fromtimestamp(1_795_496_800, UTC)
     row = CaseRecord(
-        case_id=CASE, pbx="pbx1", opened_at=opened, caller=CALLER, state="open", head=GENESIS
+        case_id=CASE, pbx="pbx1", opened_at=opened, caller=caller, state="open", head=GENESIS
     )
     details = CaseDetails(
         case_id=CASE,
@@ -220,6 +222,45 @@ async def test_given_a_platform_that_sees_no_numbers_then_they_are_masked(
         "address": None,
     }
     assert_fits({"kind": "order.new", "data": body})
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "#31#13812345678", "12"])
+async def test_given_a_number_that_cannot_be_called_then_the_order_goes_without_it(
+    sqlite_url: Url, caller: str
+) -> None:
+    """The other side would refuse it for good, and all that follows in its case would wait."""
+    async with hotline(sqlite_url()) as run:
+        await a_case(run, caller)
+        await run.ask("POST", f"/cases/{CASE}/dispatch", "8001", 201, json={"desk": "12345"})
+        ((kind, body),) = await run.in_outbox()
+    assert body["citizen"]["number"] is None
+    assert_fits({"kind": kind, "data": body})
+
+
+async def test_given_a_decision_while_a_message_about_it_is_taken_then_neither_waits_in_a_ring(
+    run: Hotline,
+) -> None:
+    await a_case(run)
+    asked = {"desk": "12345"}
+    given = (await run.ask("POST", f"/cases/{CASE}/dispatch", "8001", 201, json=asked))["id"]
+    boss = Actor("值班长", is_senior=True)
+    async with run.database.writing() as connection:
+        await CaseStore(run.database, "pbx1").locked(connection, CASE)
+        decides = asyncio.create_task(run.service.case_book.decide(given, "cancel", actor=boss))
+        if not run.database.is_sqlite:
+            await eventually(lambda: _somebody_waits(run.database))
+        mine = update(HANDOVERS).where(HANDOVERS.c.id == given)
+        await connection.execute(mine.values(reason="归你们"))
+    assert (await decides).state == "cancelled"
+
+
+async def _somebody_waits(database: Database) -> bool:
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with database.reading() as connection:
+        return bool(await connection.scalar(query))
 
 
 async def test_given_a_kind_that_a_platform_does_not_want_then_it_is_not_told(
@@ -480,6 +521,29 @@ async def test_given_a_flood_of_refused_messages_then_the_audit_log_is_not_fille
         assert await run.count(AuditRecord) == 60
         metrics = (await run.client.get("/metrics", headers=_admin())).text
         assert 'hotline_orders_refused_total{code="signature-wrong"} 70.0' in metrics
+
+
+async def test_given_a_sender_that_hangs_up_half_way_then_it_is_no_error_of_ours(
+    sqlite_url: Url,
+) -> None:
+    parts = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        return next(parts, {"type": "http.disconnect"})
+
+    async def send(answer: Any) -> None:
+        answers.append(answer)
+
+    path = "/api/v1/orders"
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode()}
+    scope |= {"headers": [], "query_string": b"", "root_path": "", "scheme": "http"}
+    scope |= {"http_version": "1.1", "server": ("api", 80), "client": ("127.0.0.1", 1)}
+    async with hotline(sqlite_url()) as run:
+        with capture_logs() as said:
+            await create_app(run.service)(scope, receive, send)
+    assert answers[0]["status"] == 422
+    assert [one for one in said if one["log_level"] == "error"] == []
 
 
 def _admin() -> dict[str, str]:

@@ -194,6 +194,8 @@ async def test_given_a_platform_that_waits_for_news_then_the_case_stays(day: Dat
     async with day.writing() as connection:
         await connection.execute(update(OUTBOX).values(state="delivered"))
     assert [one.count for one in await book.run(now=LATER)] == [1]
+    async with day.reading() as connection:
+        assert (await connection.execute(select(OUTBOX))).all() == []
 
 
 async def test_given_ledgers_that_were_touched_after_deleting_then_it_shows(day: Database) -> None:

@@ -38,6 +38,7 @@ What = Literal[
     "handovers-export",
     "export-file",
     "order-sent",
+    "deadline-sent",
     "order-refused",
     "message-retry",
     "message-skip",

@@ -58,6 +58,7 @@ class DeadlineKeeper:
         self._clock = clock
         self._basis = ""
         self._overdue = 0
+        self._held_up = False
         self._poked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -116,6 +117,7 @@ class DeadlineKeeper:
                     if news is not None:
                         done.append(news)
                         self._tell([news])
+        self._held_up = bool(failed)
         return done
 
     async def _run(self) -> None:
@@ -137,7 +139,8 @@ class DeadlineKeeper:
 
     async def _until_next(self) -> float:
         following = await self._book.next_at() if self._settings.deadlines.enabled else None
-        if following is None:
+        # What has failed is due still, and tried again in the next round, not at once.
+        if following is None or self._held_up:
             return POLL_S
         return min(POLL_S, max(0.0, (following - self._clock()).total_seconds()))
 

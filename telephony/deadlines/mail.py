@@ -155,7 +155,7 @@ class MailSender:
         attempts = mail["attempts"] + 1
         try:
             await self._send(mail)
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - of this one alone: the others are sent
             refused = _is_refusal(error)
             wait = min(FIRST_RETRY_S * 2 ** min(attempts - 1, 20), LONGEST_RETRY_S)
             values: dict[str, Any] = {"last_error": _reason(error)}

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
+from telephony.audit import AUDIT
 from telephony.calendar.book import CalendarBook
 from telephony.cases.book import CaseBook
 from telephony.cases.dispatch import Dispatches
@@ -22,10 +23,11 @@ from telephony.cel.rows import Fact
 from telephony.database import Database
 from telephony.deadlines import queries as deadline_queries
 from telephony.deadlines.book import DEADLINES, DeadlineBook, Measure
-from telephony.deadlines.keeper import DeadlineKeeper
+from telephony.deadlines.keeper import POLL_S, DeadlineKeeper
 from telephony.deadlines.mail import MAILS
 from telephony.deadlines.notes import News
 from telephony.deadlines.queries import OverdueFilter
+from telephony.deadlines.rules import Deadline, deadlines
 from telephony.deadlines.sources import MatterHours, WaitingCitizens
 from telephony.deadlines.teller import DeadlineTeller
 from telephony.errors import WrongState
@@ -274,6 +276,7 @@ async def test_given_two_services_at_once_then_each_step_is_done_once(both: Scen
     assert (await verify_ledger(scene.database)).problems == []
     assert len(await scene.rows(OUTBOX)) == 9
     assert len(await scene.rows(MAILS)) == 18
+    assert await scene.rows(AUDIT) == []  # nobody was told a number whole
 
 
 async def test_given_a_step_that_fails_half_way_then_nothing_of_it_is_left(scene: Scene) -> None:
@@ -292,7 +295,47 @@ async def test_given_a_step_that_fails_half_way_then_nothing_of_it_is_left(scene
     broken = DeadlineKeeper(book, calendar, settings, clock=lambda: scene.now)
     assert await broken.round() == []
     assert (await scene.events(), await scene.rows(MAILS), await scene.rows(OUTBOX)) == ([], [], [])
+    assert await broken._until_next() == POLL_S  # it is due still, and not tried again at once
     assert len(await scene.keeper().round()) == 3
+
+
+async def test_given_many_cases_then_other_work_comes_between_any_two(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, seen = 0, []
+
+    def counted(*given: Any) -> list[Deadline]:
+        seen.append(turns)
+        return deadlines(*given)
+
+    async def other_work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr("telephony.deadlines.book.deadlines", counted)
+    for number in range(5):
+        await scene.add(f"20261124-1795482000.{number}")
+    other = asyncio.create_task(other_work())
+    await scene.keeper().round()
+    other.cancel()
+    assert len(seen) == len(set(seen)) == 5
+
+
+async def test_given_who_is_told_a_number_whole_then_it_is_in_the_audit_log(scene: Scene) -> None:
+    await scene.add()
+    await scene.handed_over()
+    scene.now = at("2026-11-30T16:30")
+    whole = settings_of(numbers_in_mail=True)
+    city = whole.platforms[0].model_copy(update={"numbers": True})
+    whole = whole.model_copy(update={"platforms": [city]})
+    assert steps(await scene.keeper(whole).round()) == ["remind"]
+    told = [(one["who"], one["role"], one["what"]) for one in await scene.rows(AUDIT)]
+    assert sorted(told) == [
+        ("city", "platform", "deadline-sent"),
+        ("duty@example.org", "mail", "deadline-sent"),
+    ]
 
 
 @pytest.mark.parametrize("action", ["feedback", "close"])

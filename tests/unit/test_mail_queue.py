@@ -29,13 +29,18 @@ class Queue:
     database: Database
     now: datetime
 
-    async def put(self, key: str = "one", recipient: str = "boss@example.org") -> None:
+    async def put(
+        self,
+        key: str = "one",
+        recipient: str = "boss@example.org",
+        subject: str = "【督办】 / overdue",
+    ) -> None:
         async with self.database.writing() as connection:
             await put(
                 connection,
                 key=key,
                 recipient=recipient,
-                subject="【督办】 / overdue",
+                subject=subject,
                 body="已逾期\n\noverdue\n",
                 now=self.now,
             )
@@ -152,6 +157,15 @@ async def test_given_one_that_is_refused_then_the_others_are_sent(
     queue.now += timedelta(days=31)
     assert await queue.sender(plain).tidy() == 2
     assert [state for state, _, _ in await queue.states()] == ["waiting"]
+
+
+async def test_given_one_that_cannot_be_written_then_the_others_are_sent(
+    queue: Queue, plain: SmtpServer
+) -> None:
+    await queue.put("1", subject="two\nlines")
+    await queue.put("2")
+    assert await queue.sender(plain).send_due() == 1
+    assert await queue.states() == [("waiting", 1, "ValueError"), ("sent", 1, None)]
 
 
 async def test_given_a_sender_that_died_over_it_then_another_sends_it_after_the_lease(

@@ -87,7 +87,7 @@ def examine(file: Path, length_s: float | None) -> Sound:
         with wave.open(str(file), "rb") as sound:
             form = (sound.getnchannels(), sound.getsampwidth(), sound.getframerate())
             said_s = sound.getnframes() / sound.getframerate()
-    except (wave.Error, EOFError):
+    except (wave.Error, EOFError, ZeroDivisionError):
         return Sound("damaged", digest)
     there_s = max(len(content) - 44, 0) / 16000
     whole = form == (1, 2, 8000) and abs(said_s - there_s) < SLACK_S
@@ -103,7 +103,10 @@ def _settled(folder: Path, shortest: int) -> dict[str, tuple[datetime, int]]:
     before = time.time() - LEFT_ALONE_S
     found = {}
     for file in folder.glob("*.wav"):
-        seen = file.stat()
+        try:
+            seen = file.stat()
+        except FileNotFoundError:  # deleted by rule in this moment
+            continue
         if seen.st_mtime < before and seen.st_size >= shortest:
             found[file.name] = (datetime.fromtimestamp(seen.st_mtime, UTC), seen.st_size)
     return found
@@ -133,6 +136,7 @@ class Voicemail:
         self._due = asyncio.Event()
         self._lamp: int | None = None
         self._adopted_at: float | None = None
+        self._unreadable: set[str] = set()
         self._store = MessageStore(database, settings.pbx.name, settings.messages.tries)
         self._task: asyncio.Task[None] | None = None
         self._stop_listening = pbx.client.add_event_listener(self._on_event, {"UserEvent"})
@@ -296,7 +300,14 @@ class Voicemail:
         done = 0
         for row in rows:
             file = folder / Path(row["file"]).name
-            found = await asyncio.to_thread(examine, file, row["length_s"])
+            try:
+                found = await asyncio.to_thread(examine, file, row["length_s"])
+            except OSError as error:  # of this one alone: the others are looked at
+                if row["name"] not in self._unreadable:
+                    self._unreadable.add(row["name"])
+                    reason = error.strerror or type(error).__name__
+                    log.error("a sound cannot be read", name=row["name"], reason=reason)
+                continue
             if found.state == "missing" and datetime.now(UTC) - row["at"] < GRACE:
                 continue
             await self._note(dict(row), found)
@@ -308,17 +319,19 @@ class Voicemail:
         if found.length_s is not None:
             values["length_s"] = found.length_s
         async with self._database.writing() as connection:
+            if found.state != "ok":
+                log.error(
+                    "the sound of a message is not whole", name=row["name"], state=found.state
+                )
+                said = {"case": row["case_id"], "id": row["name"], "state": found.state}
+                # Before the message, as the recorder does: so neither waits for the other.
+                with suppress(CaseNotFound):  # a record that was cut away has no ledger any more
+                    case, entries = await self._cases.locked(connection, row["case_id"])
+                    fact = Fact(time.time_ns() // 1000, "SOUND", said, "")
+                    await self._cases.append(connection, case, entries, fact)
             await connection.execute(
                 update(MESSAGES).where(MESSAGES.c.id == row["id"]).values(**values)
             )
-            if found.state == "ok":
-                return
-            log.error("the sound of a message is not whole", name=row["name"], state=found.state)
-            said = {"case": row["case_id"], "id": row["name"], "state": found.state}
-            with suppress(CaseNotFound):  # a record that was cut away has no ledger any more
-                case, entries = await self._cases.locked(connection, row["case_id"])
-                fact = Fact(time.time_ns() // 1000, "SOUND", said, "")
-                await self._cases.append(connection, case, entries, fact)
 
     async def _light(self) -> None:
         """Show on the phones how many messages nobody has heard."""

@@ -5,6 +5,7 @@ Two agents never have the same citizen: whoever takes one has all that waits for
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -304,7 +305,12 @@ class MessageBook:
                 found_calls = (await connection.execute(query)).all()
                 calls |= {row[0]: row[1] for row in found_calls}
         calendar = await self._calendar.calendar()
-        return Page([self._shape(row, calls, calendar) for row in found.items], found.next)
+        items = []
+        for number, row in enumerate(found.items):
+            if number % 16 == 0:
+                await asyncio.sleep(0)  # a long page takes its time; keys that are pressed do not
+            items.append(self._shape(row, calls, calendar))
+        return Page(items, found.next)
 
     def _shape(self, row: Row, calls: dict[str, int], calendar: Calendar) -> Row:
         settings = self._settings.messages

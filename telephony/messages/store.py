@@ -121,7 +121,8 @@ class MessageStore:
             query = select(MESSAGES.c.id, MESSAGES.c.number_key, MESSAGES.c.at).where(
                 OPEN, MESSAGES.c.kind == "missed", MESSAGES.c.number_key.in_(part)
             )
-            for row in (await connection.execute(query)).all():
+            # In one order, as by whoever takes them: so nobody waits in a ring.
+            for row in (await connection.execute(query.order_by(MESSAGES.c.id))).all():
                 one = last[row.number_key]
                 if micros_of(row.at) < one.at:
                     await connection.execute(
@@ -143,7 +144,8 @@ class MessageStore:
             mine if key is None else or_(mine, MESSAGES.c.number_key == key),
             MESSAGES.c.at < moment(fact.at),
         )
-        found = (await connection.execute(query.with_for_update())).scalars().all()
+        query = query.order_by(MESSAGES.c.id).with_for_update()
+        found = (await connection.execute(query)).scalars().all()
         agent = values.get("agent") or None
         for message in found:
             row = {"callback": values["id"], "message": message, "at": moment(fact.at)}

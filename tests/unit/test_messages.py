@@ -399,6 +399,25 @@ async def test_given_a_crash_of_the_pbx_while_a_message_is_spoken_then_its_file_
         assert [one["detail"] for one in ledger] == ["its sound is damaged"]
 
 
+async def test_given_a_sound_that_cannot_be_read_then_the_others_are_looked_at(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "messages"
+    async with running(tmp_path, messages={"folder": folder}) as run:
+        bad, good = call(facts=(left(),)), call(OTHER, at=100, facts=(left(),))
+        (folder / f"{bad.facts[-1].values['id']}.wav").mkdir(parents=True)
+        sound(folder / f"{good.facts[-1].values['id']}.wav", 5)
+        await write(run.service.database, bad, good)
+        run.service.voicemail.poke()
+        async with asyncio.timeout(10):
+            while True:
+                found = (await run.service.messages.page(MessageFilter(), limit=9)).items
+                if any(one["sound"] == "ok" for one in found):
+                    break
+                await asyncio.sleep(0.02)
+        assert [one["sound"] for one in found] == ["ok", "unchecked"]
+
+
 async def _looked_at(run: Running) -> list[dict[str, Any]]:
     """Both messages once their sound was looked at, and the lamp shows them."""
     async with run.as_("supervisor") as client, asyncio.timeout(10):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -59,6 +60,18 @@ LAG_LIMIT_S = 60.0
 """How far behind the PBX the record may be before the service counts as not ready."""
 
 
+class Part(Protocol):
+    """Something that works by itself while the service runs."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        ...
+
+    async def stop(self) -> None:
+        """End; returns when nothing of it runs any more."""
+        ...
+
+
 class Service(CallControl):
     """Call control and the record, as one running thing.
 
@@ -78,7 +91,6 @@ class Service(CallControl):
         self.exports = ExportJobs(self.database, settings)
         self.leg_pages = LegPages(self.database)
         self.retention = RetentionBook(self.database, settings)
-        self._retention = RetentionKeeper(self.retention, settings.retention.runs_at)
         self.calendar_book = CalendarBook(self.database, settings)
         self.calendar = CalendarKeeper(self.pbx, self.calendar_book)
         self.switch = Switch(self.pbx, settings)
@@ -98,85 +110,87 @@ class Service(CallControl):
         self.hold_notes = HoldNotes(self.pbx, self.calls)
         self.dead_phones = DeadPhones(self.pbx, self.calls)
         self.mails = MailSender(self.database, settings.mail)
-        self.deadlines = DeadlineKeeper(
-            DeadlineBook(
-                self.database,
-                settings,
-                DeadlineTeller(settings),
-                limits=MatterHours(),
-                replies=WaitingCitizens(settings.line.number),
-            ),
-            self.calendar_book,
-            settings,
-            tell=self._tell_deadlines,
-        )
+        self.deadlines = self._keeper_of_deadlines()
         self.outbox = Outbox(self.database)
         self.delivery = Delivery(self.outbox, settings)
         teller = OrdersTeller(self.database, settings)
         self.database.ledger_followers.append(teller.follow)
         self.orders = OrdersBook(self.database, settings, teller, self.matters)
         self.metrics = Metrics(self.client)
-        self.metrics.watch("hotline_calls", "Citizens on the line now", self.calls.calls_now)
-        self.metrics.watch("hotline_channels", "Channels on the PBX now", self.calls.channels_now)
-        self.metrics.watch(
-            "hotline_overdue", "Deadlines that have passed", lambda: self.deadlines.overdue
+        self._show_figures()
+        self.intake = OrdersIntake(self.orders, self.database, settings, self.metrics.registry)
+        self._parts: tuple[Part, ...] = (
+            *(self.calendar, self.figures, self.voicemail, self.delivery, self.deadlines),
+            *(
+                self.mails,
+                self.exports,
+                RetentionKeeper(self.retention, settings.retention.runs_at),
+            ),
+            self.proposals,
         )
-        registry = self.metrics.registry
-        self.intake = OrdersIntake(self.orders, self.database, settings, registry)
-        waiting, dead = "Messages to platforms that wait", "Messages to platforms given up"
-        self.metrics.watch("hotline_outbox_waiting", waiting, lambda: self.delivery.waiting)
-        self.metrics.watch("hotline_outbox_dead", dead, lambda: self.delivery.dead)
-        text = "Messages that could not be written since the start"
-        self.metrics.watch("hotline_messages_not_taken", text, lambda: self.voicemail.not_taken)
         self.recorder: Recorder | None = None
         self._record: asyncio.Task[None] | None = None
-        self._marks: asyncio.Task[None] | None = None
-        self._directory: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._recording = settings.pbx.cel_file is not None
         if self._recording:
             self.recorder = Recorder(settings, self.database)
             self.client.add_event_listener(self._on_news, {"Hangup", "UserEvent"})
 
+    def _keeper_of_deadlines(self) -> DeadlineKeeper:
+        settings = self.settings
+        book = DeadlineBook(
+            self.database,
+            settings,
+            DeadlineTeller(settings),
+            limits=MatterHours(),
+            replies=WaitingCitizens(settings.line.number),
+        )
+        return DeadlineKeeper(book, self.calendar_book, settings, tell=self._tell_deadlines)
+
+    def _show_figures(self) -> None:
+        """What Prometheus reads, besides what is counted where it happens."""
+        show = self.metrics.watch
+        show("hotline_calls", "Citizens on the line now", self.calls.calls_now)
+        show("hotline_channels", "Channels on the PBX now", self.calls.channels_now)
+        show("hotline_overdue", "Deadlines that have passed", lambda: self.deadlines.overdue)
+        text = "Messages to platforms that wait"
+        show("hotline_outbox_waiting", text, lambda: self.delivery.waiting)
+        text = "Messages to platforms given up"
+        show("hotline_outbox_dead", text, lambda: self.delivery.dead)
+        text = "Messages that could not be written since the start"
+        show("hotline_messages_not_taken", text, lambda: self.voicemail.not_taken)
+
     async def start(self) -> None:
         """Start all parts; returns at once."""
         await super().start()
-        self.calendar.start()
-        self.figures.start()
-        self.voicemail.start()
-        self.delivery.start()
-        self.deadlines.start()
-        self.mails.start()
         if not self._recording:
             log.warning("no legs are recorded: pbx.cel_file is not set")
-        self.exports.start()
-        self._retention.start()
+        for part in self._parts:
+            part.start()
         self._record = asyncio.create_task(self._keep_record(), name="record")
-        self._marks = asyncio.create_task(self.nuisance.keep(), name="nuisance")
-        self._directory = asyncio.create_task(self.matters.keep(), name="matters")
-        self.proposals.start()
+        marks = asyncio.create_task(self.nuisance.keep(), name="nuisance")
+        directory = asyncio.create_task(self.matters.keep(), name="matters")
+        self._tasks = [self._record, marks, directory]
 
     async def stop(self) -> None:
         """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
-        self.live.close()
-        await self.calendar.stop()
-        await self.figures.stop()
-        await self.voicemail.stop()
-        await self.exports.stop()
-        await self._retention.stop()
-        await self.delivery.stop()
-        await self.deadlines.stop()
-        await self.mails.stop()
-        await self.hold_notes.close()
-        await self.proposals.stop()
-        await self.dead_phones.close()
-        self.room_outcomes.close()
-        await super().stop()
-        tasks = [task for task in (self._record, self._marks, self._directory) if task is not None]
-        for task in tasks:
+        # From the last one to the first; one that fails keeps none of the others from stopping.
+        async with AsyncExitStack() as ends:
+            ends.push_async_callback(self.database.close)
+            ends.push_async_callback(self.leg_pages.close)
+            ends.push_async_callback(self._end_tasks)
+            ends.push_async_callback(super().stop)
+            ends.callback(self.room_outcomes.close)
+            ends.push_async_callback(self.dead_phones.close)
+            ends.push_async_callback(self.hold_notes.close)
+            for part in self._parts:
+                ends.push_async_callback(part.stop)
+            ends.callback(self.live.close)
+
+    async def _end_tasks(self) -> None:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.leg_pages.close()
-        await self.database.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def not_ready(self) -> list[str]:
         """The parts that do not work at this moment; empty when all do."""

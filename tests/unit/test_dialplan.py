@@ -51,3 +51,11 @@ def test_given_the_queue_then_it_tells_of_an_answer_by_its_own_setting() -> None
     queue = files["hotline/queues.conf"].split("[hotline]")[1]
     assert "membergosub = hotline-agent-up" in queue.splitlines()
     assert "[hotline-agent-up]\nexten => s,1," in files["hotline/extensions/entry.conf"]
+
+
+def test_given_what_a_phone_says_of_itself_then_it_is_no_setting_of_an_mset() -> None:
+    """MSet takes what stands after a comma in a value for the next setting, of whatever it is."""
+    for name, text in dialplan.render(settings_with()).items():
+        for line in text.splitlines():
+            _, found, settings = line.partition("MSet(")
+            assert not found or "=${CALLERID(" not in settings, f"{name}: {line}"

@@ -258,12 +258,16 @@ class Voicemail:
         if found is None:
             return
         case = found[1]
-        async with self._database.writing() as connection:
+        async with self._database.reading() as connection:
             query = select(CASES.c.caller).where(CASES.c.case_id == case)
             row = (await connection.execute(query)).first()
             goes_on = select(LEGS.c.uniqueid).where(LEGS.c.case_id == case, LEGS.c.state == "open")
             if row is None or await connection.scalar(goes_on.limit(1)) is not None:
                 return
+        folder = self._settings.messages.folder
+        if folder is None or not (folder / file).is_file():
+            return  # it was deleted by rule in this moment, with its message
+        async with self._database.writing() as connection:
             one = Waiting(
                 name=name,
                 kind="message",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -50,9 +52,16 @@ def receive(
     def on_listening(port: int) -> None:
         stderr.print(f"listening on http://{host}:{port}/", soft_wrap=True, markup=False)
 
+    async def until_told() -> None:
+        serving = asyncio.create_task(serve(receiver, host, port, on_listening))
+        # Also where SIGINT is ignored at first, as for what a script starts in the background.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+        with suppress(asyncio.CancelledError):
+            await serving
+
     try:
-        asyncio.run(serve(receiver, host, port, on_listening))
-    except KeyboardInterrupt:
+        asyncio.run(until_told())
         stdout.print(f"{len(receiver.messages)} messages taken, {len(receiver.refused)} refused")
     except OSError as error:
         stderr.print(f"hotline: cannot listen on {host} port {port}: {error.strerror}")

@@ -153,6 +153,8 @@ def test_given_pbx_that_crashed_in_a_wrap_up_when_a_citizen_calls_then_the_agent
     pbx.start()
     pbx.console("logger add channel steps verbose(3),notice,warning,error")
     assert is_paused(pbx, "8001", "wrap-up")
+    # A phone counts as away until the PBX has asked it once.
+    wait_until(lambda: "Not in use" in member(pbx, "8001"), "the phone is there")
     waiting = phone(CITIZENS[0]).call(LINE)
     again = phone("8001").wait_for_call(15)
     again.answer()

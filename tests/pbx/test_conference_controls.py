@@ -260,6 +260,7 @@ def test_given_three_way_when_others_are_invited_then_all_hear_each_other_until_
     fourth = invite(room, phone, "110")
     fourth.wait_hears(Talk.CITIZEN_HZ, 3, threshold=0.15)
     fifth = invite(room, phone, "122")
+    wait_until(lambda: len(room.now()["parties"]) == 5, "the fifth is shown")
     full = room.service.post(f"{room.path}/invite", {"desk": "119"})
     assert (full.status_code, full.json()["code"]) == (409, "room-full")
     assert len(room.now()["parties"]) == 5

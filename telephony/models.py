@@ -108,6 +108,12 @@ class LegRecord(Record, table=True):
         Index("ix_legs_department", "department", "at"),
         Index("ix_legs_linkedid", "linkedid"),
         Index("ix_legs_case_id", "case_id"),
+        Index(
+            "ix_legs_open",
+            "pbx",
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        ),
     )
 
     epoch: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
@@ -288,7 +294,15 @@ class LedgerRecord(Record, table=True):
     previous: str
     hash: str
 
-    __table_args__ = (Index("ux_ledger_key", "case_id", "key", unique=True),)
+    __table_args__ = (
+        Index("ux_ledger_key", "case_id", "key", unique=True),
+        Index(
+            "ix_ledger_escalated",
+            "at",
+            sqlite_where=text("event = 'escalated'"),
+            postgresql_where=text("event = 'escalated'"),
+        ),
+    )
 
 
 class CalendarDay(Record, table=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -21,23 +22,28 @@ from telephony.errors import DatabaseUnavailable
 from telephony.figures import report
 from telephony.figures.hot import hot_topics
 from telephony.figures.measures import ANSWER_WITHIN_S, CONNECT_TARGET
-from telephony.figures.reading import by_period, days_waiting, in_all, last_24_hours
+from telephony.figures.reading import (
+    TooManyFigures,
+    by_period,
+    days_waiting,
+    in_all,
+    last_24_hours,
+)
 from telephony.masking import mask_number
 
 router = APIRouter(prefix="/figures", tags=["figures"], dependencies=[Depends(each_once)])
 
 
-@router.get("", response_model=schemas.FigurePage, responses=problems(DatabaseUnavailable))
+@router.get(
+    "", response_model=schemas.FigurePage, responses=problems(TooManyFigures, DatabaseUnavailable)
+)
 async def list_figures(
     query: Annotated[schemas.PeriodsQuery, Query()], service: TheService, _who: AsSupervisor
 ) -> Response:
     """Calls, answers, talks, hand-overs, messages by day, week or month, in all or by member."""
     database, days = service.database, (query.since, query.until)
-    items = await by_period(database, query.by, query.group, *days)
-    totals = await in_all(database, query.group, *days)
-    if query.member is not None:
-        items = [one for one in items if one["member"] == query.member]
-        totals = {name: one for name, one in totals.items() if name == query.member}
+    items = await by_period(database, query.by, query.group, *days, member=query.member)
+    totals = await in_all(database, query.group, *days, member=query.member)
     return answers.row(
         {
             "by": query.by,
@@ -95,7 +101,7 @@ async def monthly_report(
 ) -> Response:
     """The monthly report of the joint work (考核通报), complete in itself."""
     found = await report.month(service.database, month, datetime.now(UTC))
-    return HTMLResponse(report.page(found))
+    return HTMLResponse(await asyncio.to_thread(report.page, found))
 
 
 @router.get("/cases", response_model=CaseFigures, responses=problems(DatabaseUnavailable))

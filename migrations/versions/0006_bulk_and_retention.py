@@ -76,7 +76,7 @@ def upgrade() -> None:
     op.create_table(
         "deleted_cases",
         sa.Column("case_id", sa.String(), primary_key=True),
-        sa.Column("deletion", sa.BigInteger(), nullable=False),
+        sa.Column("deletion", sa.BigInteger(), primary_key=True, autoincrement=False),
         sa.Column("entries", sa.Integer(), nullable=False),
         sa.Column("head", sa.String(), nullable=False),
     )

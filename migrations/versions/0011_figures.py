@@ -15,7 +15,8 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-# Table -> the moments whose days are touched, as SQL over the written row.
+# Table -> the moments whose days are touched, as SQL over the row: as it was written, and as it was
+# before, for a moment that moves to another day leaves its old one.
 SOURCES = {
     "cases": ("SELECT {new}.opened_at AS at",),
     "legs": ("SELECT {new}.at AS at",),
@@ -53,11 +54,12 @@ def upgrade() -> None:
 
 
 def _on_sqlite(table: str, moments: tuple[str, ...]) -> None:
-    days = " UNION ".join(
-        f"SELECT date(at, '+8 hours') AS day FROM ({moment.format(new='NEW')})"
-        for moment in moments
-    )
-    for event in ("INSERT", "UPDATE"):
+    for event, rows in (("INSERT", ("NEW",)), ("UPDATE", ("NEW", "OLD"))):
+        days = " UNION ".join(
+            f"SELECT date(at, '+8 hours') AS day FROM ({moment.format(new=row)})"
+            for moment in moments
+            for row in rows
+        )
         op.execute(
             f"CREATE TRIGGER touch_{table}_{event.lower()} AFTER {event} ON {table} BEGIN "
             f"INSERT INTO figure_days_touched (day) SELECT day FROM ({days}) AS found "
@@ -67,19 +69,26 @@ def _on_sqlite(table: str, moments: tuple[str, ...]) -> None:
 
 def _on_postgres(table: str, moments: tuple[str, ...]) -> None:
     # Once for a whole statement, however many rows it writes.
-    found = " UNION ALL ".join(
-        f"SELECT s.at FROM written w, LATERAL ({moment.format(new='w')}) s" for moment in moments
-    )
+    def touch(*rows: str) -> str:
+        found = " UNION ALL ".join(
+            f"SELECT s.at FROM {row} w, LATERAL ({moment.format(new='w')}) s"
+            for moment in moments
+            for row in rows
+        )
+        return (
+            "INSERT INTO figure_days_touched (day) SELECT DISTINCT "
+            f"to_char(at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD') FROM ({found}) f; "
+        )
+
     op.execute(
         f"CREATE FUNCTION touch_{table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "INSERT INTO figure_days_touched (day) SELECT DISTINCT "
-        f"to_char(at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD') FROM ({found}) f; "
+        f"IF TG_OP = 'INSERT' THEN {touch('written')} ELSE {touch('written', 'before')} END IF; "
         "RETURN NULL; END $$"
     )
-    for event in ("INSERT", "UPDATE"):
+    for event, before in (("INSERT", ""), ("UPDATE", "OLD TABLE AS before ")):
         op.execute(
             f"CREATE TRIGGER touch_{table}_{event.lower()} AFTER {event} ON {table} "
-            "REFERENCING NEW TABLE AS written FOR EACH STATEMENT "
+            f"REFERENCING {before}NEW TABLE AS written FOR EACH STATEMENT "
             f"EXECUTE FUNCTION touch_{table}()"
         )
 

@@ -20,6 +20,9 @@ Dimension = Literal["all", "department", "agent", "matter", "desk"]
 LEGS, DETAILS, MESSAGES, DELETIONS = map(
     table, (LegRecord, CaseDetails, MessageRecord, DeletionRecord)
 )
+CAME_IN = and_(CASES.c.line.is_not(None), CASES.c.case_id.not_like("%.8_________"))
+"""Cases that a call of a citizen to our line began. A call of ours to a citizen is noted with no
+line, and a case that another platform sent has a number that is no call's."""
 AFTER_HOURS = ("shut", "day", "hours")
 """Why a message or missed call of a closed line was taken."""
 
@@ -31,11 +34,12 @@ Key = tuple[str, str, str]
 class Source:
     """Something that is counted: where it stands, when it was, whose it is, and what of it.
 
-    ``kept_as`` is its name in the ledger of deletions: what was deleted is not counted again.
+    ``kept_as``: what it is counted from, by its names in the ledger of deletions: where some of it
+    was deleted nothing is counted again.
     ``measures``: which rows, and the seconds that are summed. ``by_state`` counts by a column.
     """
 
-    kept_as: str
+    kept_as: tuple[str, ...]
     rows: FromClause
     at: ColumnElement[datetime]
     members: dict[Dimension, ColumnElement[Any]]
@@ -59,8 +63,9 @@ def _cases() -> Source:
     judged = columns.first_contact_resolution
     noted = exists().where(MESSAGES.c.case_id == columns.case_id)
     closed = MESSAGES.c.why.in_(AFTER_HOURS)
+    in_vain = and_(CAME_IN, waited.is_(None))
     return Source(
-        kept_as="cases",
+        kept_as=("cases", "legs", "messages"),
         rows=_with_matter(CASES.outerjoin(LEGS, first), columns.case_id),
         at=columns.opened_at,
         members={
@@ -69,14 +74,11 @@ def _cases() -> Source:
             "matter": DETAILS.c.matter,
         },
         measures={
-            "calls": (literal(True), None),
-            "answered": (waited.is_not(None), waited),
-            "answered_in_time": (waited <= ANSWER_WITHIN_S, None),
-            "abandoned": (
-                and_(waited.is_(None), noted.where(MESSAGES.c.kind == "missed", ~closed)),
-                None,
-            ),
-            "after_hours": (and_(waited.is_(None), noted.where(closed)), None),
+            "calls": (CAME_IN, None),
+            "answered": (and_(CAME_IN, waited.is_not(None)), waited),
+            "answered_in_time": (and_(CAME_IN, waited <= ANSWER_WITHIN_S), None),
+            "abandoned": (and_(in_vain, noted.where(MESSAGES.c.kind == "missed", ~closed)), None),
+            "after_hours": (and_(in_vain, noted.where(closed)), None),
             "judged": (judged.is_not(None), None),
             "resolved": (judged.is_(True), None),
         },
@@ -85,7 +87,7 @@ def _cases() -> Source:
 
 def _talks() -> Source:
     return Source(
-        kept_as="legs",
+        kept_as=("legs", "cases"),
         rows=_with_matter(LEGS, LEGS.c.case_id),
         at=LEGS.c.at,
         members={
@@ -105,7 +107,7 @@ def _handovers() -> Source:
         LEGS.c.case_id == columns.case_id, LEGS.c.agent == columns.by
     )
     return Source(
-        kept_as="cases",
+        kept_as=("cases", "legs"),
         rows=_with_matter(HANDOVERS, columns.case_id),
         at=columns.offered_at,
         members={
@@ -128,7 +130,7 @@ def _messages(*, sqlite: bool) -> Source:
         else func.extract("epoch", columns.closed_at - columns.at)
     )
     return Source(
-        kept_as="messages",
+        kept_as=("messages", "cases"),
         rows=_with_matter(MESSAGES, columns.case_id),
         at=columns.at,
         members={
@@ -143,11 +145,19 @@ def _messages(*, sqlite: bool) -> Source:
 
 
 async def count(
-    connection: AsyncConnection, source: Source, since: datetime, until: datetime
+    connection: AsyncConnection,
+    source: Source,
+    since: datetime,
+    until: datetime,
+    *,
+    by_member: bool = True,
 ) -> dict[Key, tuple[int, float]]:
-    """What of a source lies in ``[since, until)``; counts of nothing are left out."""
+    """What of a source lies in ``[since, until)``; counts of nothing are left out.
+
+    ``by_member``: by department, agent and so on as well, not only in all.
+    """
     found: dict[Key, tuple[int, float]] = {}
-    for dimension, member in {"all": literal(""), **source.members}.items():
+    for dimension, member in {"all": literal(""), **(source.members if by_member else {})}.items():
         query = _query(source, member).where(source.at >= since, source.at < until)
         for row in (await connection.execute(query)).mappings():
             for name, (times, total) in _read(source, row):
@@ -178,6 +188,6 @@ async def was_deleted(
     """Whether something of a source from this time was deleted by rule."""
     columns = DELETIONS.c
     query = select(columns.number).where(
-        columns.what == source.kept_as, columns.oldest < until, columns.newest >= since
+        columns.what.in_(source.kept_as), columns.oldest < until, columns.newest >= since
     )
     return (await connection.execute(query.limit(1))).first() is not None

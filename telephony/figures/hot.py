@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import asdict
 from datetime import date, timedelta
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from telephony.cases.store import CASES
-from telephony.figures.counting import DETAILS
+from telephony.figures.counting import CAME_IN, DETAILS
 from telephony.figures.periods import bounds
 from telephony.figures.topics import risen, words
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from telephony.database import Database
 
 PERIODS_BEFORE = 4
-SUMMARIES = 20_000
+SUMMARIES = 5_000
 """So many summaries of a period are read at most, the newest."""
+BEGIN = 120
+"""So many characters of each: what is longer tells its topic at the beginning."""
 CALLS_AGAIN = 3
 """Who has called so often in the period is a repeated caller."""
 LIMIT = 20
@@ -34,7 +37,7 @@ async def hot_topics(database: Database, first: date, last: date) -> dict[str, A
     length = last - first + timedelta(days=1)
     stretches = [(first - length * back, last - length * back) for back in range(5)]
     matters = [await _matters(database, *one) for one in stretches]
-    said = [words(await _summaries(database, *one)) for one in stretches]
+    said = [await asyncio.to_thread(words, await _summaries(database, *one)) for one in stretches]
     return {
         "from": first,
         "to": last,
@@ -61,7 +64,7 @@ async def _matters(database: Database, first: date, last: date) -> Counter[str]:
 async def _summaries(database: Database, first: date, last: date) -> list[str]:
     since, until = bounds(first, last)
     query = (
-        select(DETAILS.c.summary)
+        select(func.substr(DETAILS.c.summary, 1, BEGIN))
         .join(CASES, CASES.c.case_id == DETAILS.c.case_id)
         .where(CASES.c.opened_at >= since, CASES.c.opened_at < until)
         .where(DETAILS.c.summary.is_not(None))
@@ -77,7 +80,7 @@ async def _callers(database: Database, first: date, last: date) -> list[dict[str
     number = func.coalesce(CASES.c.caller_e164, CASES.c.caller)
     query = (
         select(number.label("number"), func.count().label("calls"))
-        .where(CASES.c.opened_at >= since, CASES.c.opened_at < until, number.is_not(None))
+        .where(CASES.c.opened_at >= since, CASES.c.opened_at < until, number.is_not(None), CAME_IN)
         .group_by(number)
         .having(func.count() >= CALLS_AGAIN)
         .order_by(func.count().desc(), number)

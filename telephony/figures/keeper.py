@@ -9,6 +9,7 @@ turns.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 POLL_S = 5.0
 """How long after a change the figures follow, in seconds."""
+PAUSES = 9
+"""So many times as long as counting took nothing is counted after it, but no longer than this."""
+LONGEST_PAUSE_S = 60.0
 DAYS_AT_ONCE = 4
 """How many days one transaction counts: on SQLite the record waits for it meanwhile."""
 _LOCK = 4212800123
@@ -62,17 +66,23 @@ class FigureKeeper:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def catch_up(self, *, told: Callable[[int], None] = lambda _days: None) -> None:
-        """Count all days that were touched; ``told`` hears how many after each part.
+        """Count all days that were touched, each once; ``told`` hears how many after each part.
 
-        Raises :class:`DatabaseUnavailable`; what was counted before is stored and stays.
+        A day that is touched again meanwhile is for the next time: while calls come in, today is,
+        without end. Raises :class:`DatabaseUnavailable`; what was counted before stays.
         """
+        begun = self._clock()
+        counted: set[str] = set()
         while True:
-            begun = self._clock()
-            days = await self._round()
+            since = time.monotonic()
+            days = await self._round(counted)
             if not days:
-                self.as_of = begun
-                return
-            told(days)
+                break
+            counted.update(days)
+            told(len(days))
+            if self._database.is_sqlite:  # the record waited, and is written now
+                await asyncio.sleep(time.monotonic() - since)
+        self.as_of = begun
 
     async def touch(self, first: date, last: date) -> None:
         """Have these days counted anew. Raises :class:`DatabaseUnavailable`."""
@@ -83,12 +93,16 @@ class FigureKeeper:
         async with self._database.writing() as connection:
             await connection.execute(insert(TOUCHED), [{"day": day} for day in days])
 
-    async def _round(self) -> int:
+    async def _round(self, counted: set[str]) -> Sequence[str]:
+        """Count some days that were touched, the newest first, but none of these."""
         async with self._database.writing() as connection:
             if not self._database.is_sqlite:
                 await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-            asked = select(TOUCHED.c.day).distinct().order_by(TOUCHED.c.day.desc())
+            asked = select(TOUCHED.c.day).where(TOUCHED.c.day.not_in(sorted(counted)))
+            asked = asked.distinct().order_by(TOUCHED.c.day.desc())
             found = (await connection.execute(asked.limit(DAYS_AT_ONCE))).scalars().all()
+            if not found:
+                return found
             # Taken before they are counted: what is noted from here on will be counted once more.
             await connection.execute(delete(TOUCHED).where(TOUCHED.c.day.in_(found)))
             days = [date.fromisoformat(day) for day in found]
@@ -97,7 +111,7 @@ class FigureKeeper:
             for grain in GRAINS[1:]:
                 for first, last in sorted({span(day, grain) for day in days}):
                     await _sum(connection, grain, first, last)
-        return len(days)
+        return found
 
     async def _count(self, connection: AsyncConnection, day: date) -> None:
         since, until = bounds(day, day)
@@ -124,13 +138,15 @@ class FigureKeeper:
 
     async def _run(self) -> None:
         while True:
+            begun = time.monotonic()
             try:
                 await self.catch_up()
             except DatabaseUnavailable as error:
                 log.warning("figures wait for the database", reason=error.detail)
             except Exception as error:  # noqa: BLE001 - the next round begins from what is stored
                 logs.unexpected(log, "the figures failed and are tried again", error)
-            await asyncio.sleep(POLL_S)
+            pause_s = PAUSES * (time.monotonic() - begun)
+            await asyncio.sleep(min(max(POLL_S, pause_s), LONGEST_PAUSE_S))
 
 
 def _of(source: Source) -> ColumnElement[bool]:

@@ -2,7 +2,8 @@
 
 | count             | of                                                                         |
 | ----------------- | -------------------------------------------------------------------------- |
-| `calls`           | calls of citizens that came in (one case each)                             |
+| `calls`           | calls of citizens that came in (one case each): no call back to one, no    |
+|                   | case that another platform sent                                            |
 | `answered`        | of them, those that somebody answered                                      |
 | `answered_in_time`| within 15 s (GB/T 33358-2016)                                              |
 | `abandoned`       | given up in the queue without a message                                    |
@@ -18,7 +19,7 @@ Each has how often (count) and, where seconds are summed, how long (total).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 ANSWER_WITHIN_S = 15
@@ -86,16 +87,6 @@ def figures_of(counts: Counts) -> Figures:
         first_contact_resolved=count("resolved"),
         first_contact_resolution=_share(count("resolved"), count("judged")),
     )
-
-
-def added(parts: Iterable[Counts]) -> dict[str, tuple[int, float]]:
-    """The counts of several periods together."""
-    summed: dict[str, tuple[int, float]] = {}
-    for counts in parts:
-        for name, (times, total) in counts.items():
-            before = summed.get(name, (0, 0.0))
-            summed[name] = (before[0] + times, before[1] + total)
-    return summed
 
 
 def _share(part: int, whole: int) -> float | None:

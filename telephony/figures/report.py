@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from sqlalchemy import func, select
+from sqlalchemy import func, literal_column, select
 
 from telephony.cases.store import LEDGER
 from telephony.figures import reading
@@ -80,7 +80,11 @@ async def _escalated(database: Database, first: date, last: date) -> list[dict[s
     since, until = bounds(first, last)
     query = (
         select(LEDGER.c.responsible, func.count())
-        .where(LEDGER.c.event == "escalated", LEDGER.c.at >= since, LEDGER.c.at < until)
+        .where(
+            LEDGER.c.event == literal_column("'escalated'"),
+            LEDGER.c.at >= since,
+            LEDGER.c.at < until,
+        )
         .group_by(LEDGER.c.responsible)
         .order_by(func.count().desc())
     )

@@ -50,11 +50,16 @@ def risen(
 
 
 def words(summaries: Iterable[str]) -> dict[str, int]:
-    """In how many summaries each word stands; words inside longer ones of the same count go."""
+    """In how many summaries each word stands; words inside longer ones of the same count go.
+
+    Takes a second for thousands of summaries; not for an event loop.
+    """
+    told = list(summaries)
     counts: Counter[str] = Counter()
-    for summary in summaries:
-        counts.update(_runs(summary))
+    for summary in told:
+        counts.update({word.lower() for word in _LATIN.findall(summary)})
     often = {word: count for word, count in counts.items() if count > 1}
+    often |= _runs(told)
     inside: set[str] = set()
     for word, count in often.items():
         for shorter in (word[1:], word[:-1]):
@@ -64,13 +69,37 @@ def words(summaries: Iterable[str]) -> dict[str, int]:
     return {word: count for word, count in often.items() if word not in inside}
 
 
-def _runs(summary: str) -> set[str]:
-    found = {word.lower() for word in _LATIN.findall(summary)}
-    for stretch in _CHINESE.findall(summary):
-        for start in range(len(stretch)):
-            if stretch[start] in _EMPTY:
-                continue
-            for end in range(start + 2, min(start + LONGEST, len(stretch)) + 1):
-                if stretch[end - 1] not in _EMPTY:
-                    found.add(stretch[start:end])
+def _runs(summaries: Iterable[str]) -> dict[str, int]:
+    """Runs of Chinese characters that stand in more than one summary.
+
+    A run can only be frequent where both its parts of one character less are: so few are looked at.
+    """
+    found: dict[str, int] = {}
+    places: list[list[tuple[str, Sequence[int]]]] = [
+        [(one, range(len(one) - 1)) for one in _CHINESE.findall(summary)] for summary in summaries
+    ]
+    for length in range(2, LONGEST + 1):
+        counts: Counter[str] = Counter()
+        for summary in places:
+            counts.update({text[at : at + length] for text, starts in summary for at in starts})
+        often = {run: count for run, count in counts.items() if count > 1}
+        found |= {
+            run: count
+            for run, count in often.items()
+            if run[0] not in _EMPTY and run[-1] not in _EMPTY
+        }
+        places = [_longer(summary, often, length) for summary in places if summary]
+    return found
+
+
+def _longer(
+    summary: list[tuple[str, Sequence[int]]], often: Mapping[str, int], length: int
+) -> list[tuple[str, Sequence[int]]]:
+    """Where runs of one character more may be frequent."""
+    found: list[tuple[str, Sequence[int]]] = []
+    for text, starts in summary:
+        here = {at for at in starts if text[at : at + length] in often}
+        further = [at for at in starts if at in here and at + 1 in here]
+        if further:
+            found.append((text, further))
     return found

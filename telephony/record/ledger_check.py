@@ -43,7 +43,9 @@ async def verify_ledger(database: Database) -> LedgerReport:
     async with database.reading() as connection:
         found = await connection.execute(select(DELETIONS).order_by(DELETIONS.c.number))
         deletions = [dict(row) for row in found.mappings()]
-        gone = {row.case_id: row for row in await connection.execute(select(DELETED_CASES))}
+        asked = select(DELETED_CASES).order_by(DELETED_CASES.c.deletion)
+        times = (await connection.execute(asked)).all()
+        gone = {row.case_id: row for row in times}
         rows = await connection.execute(select(CASES.c.case_id, CASES.c.entries, CASES.c.head))
         heads = {case: (count, head) for case, count, head in rows}
     problems: list[Problem] = []
@@ -59,13 +61,13 @@ async def verify_ledger(database: Database) -> LedgerReport:
     for case in heads.keys() - seen:
         problems += verify([], {case: heads[case]})
     lines: dict[int, list[bytes]] = {}
-    for row in gone.values():
+    for row in times:
         lines.setdefault(row.deletion, []).append(head_line(row.case_id, row.entries, row.head))
     problems += verify_deletions(deletions, lines)
     known = {entry["number"] for entry in deletions}
     problems += [
         Problem(row.case_id, 1, f"was deleted by entry {row.deletion}, which is missing")
-        for row in gone.values()
+        for row in times
         if row.deletion not in known
     ]
     problems += [

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -175,14 +176,32 @@ class _Lite:
             connection.close()
         self._open.clear()
 
-    def _read(self, sql: str, values: Sequence[Any], limit: int) -> bytes:
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's connection, to the file that is there now; raises sqlite3's error for none.
+
+        A file that is not there is not made: it would be taken for the record, and be empty.
+        """
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(
-                self._file, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-            self._own.connection = connection
-            self._open.append(connection)
+        try:
+            stat = Path(self._file).stat()
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{self._file}: {error.strerror}") from None
+        there = stat.st_dev, stat.st_ino
+        if connection is not None and self._own.file == there:
+            return connection
+        if connection is not None:
+            self._open.remove(connection)
+            connection.close()
+        address = f"{Path(self._file).absolute().as_uri()}?mode=rw"
+        connection = sqlite3.connect(
+            address, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=True
+        )
+        self._own.connection, self._own.file = connection, there
+        self._open.append(connection)
+        return connection
+
+    def _read(self, sql: str, values: Sequence[Any], limit: int) -> bytes:
+        connection = self._connection()
         rows = [list(row) for row in connection.execute(sql, values)]
         for row in rows:
             for place in _TIMES:

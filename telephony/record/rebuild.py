@@ -3,7 +3,8 @@
 Rows are read in the order of time, page by page, so memory is bounded by the calls that are open.
 A call that began before the period is taken up whole; reading goes on after the period until its
 calls are over. Legs of calls that still go on are left to the recorder, and so are legs whose rows
-are no longer stored: nothing is known about them that is not in the leg itself.
+are no longer stored: nothing is known about them that is not in the leg itself. So are the legs of
+a call that began before the oldest row that is stored.
 
 Only legs are made again. Cases and their ledger are append-only and stay as they are.
 """
@@ -23,7 +24,7 @@ from telephony.call_legs import GRACE_S, Directory, GatheredCall, LegBuilder
 from telephony.cases.store import micros_of, parts
 from telephony.cel.rows import CelRow, our_layout
 from telephony.database import Database
-from telephony.legs.model import Leg
+from telephony.legs.model import Leg, epoch_of
 from telephony.record.leg_table import LEGS
 from telephony.record.store import POSITIONS, ROWS, RecordStore, rows_in_order
 
@@ -82,11 +83,13 @@ class Rebuild:
         self._layout = our_layout()
         self._builder = LegBuilder()
         self._over: list[GatheredCall] = []
+        self._oldest = 0  # when the oldest row that is stored was written, in microseconds
 
     async def run(
         self, on_progress: Callable[[Progress], None]
     ) -> AsyncGenerator[Difference, None]:
         """The differences, as they are found. Raises :class:`DatabaseUnavailable`."""
+        self._oldest = await self._store.oldest()
         async for rows in self._pages():
             await self._feed(rows)
             self._over += self._builder.finished()
@@ -146,6 +149,13 @@ class Rebuild:
             self._builder.feed_all(row for row in before if row.at < first)
         self._builder.feed_all(rows)
 
+    def _is_whole(self, call: GatheredCall) -> bool:
+        """Whether no channel of it was made before the oldest row, so that rows are lacking."""
+        started = {row[3] for row in call.rows if row[1] == "CHAN_START"}
+        others = {one for row in call.rows for one in (row[3], row[4])} - started
+        made = {epoch_of(one) for one in others} - {0}
+        return all(epoch * 1_000_000 > self._oldest for epoch in made)
+
     def _legs(self, call: GatheredCall) -> list[Leg]:
         return call.legs(self._pbx, self._directory)[0]
 
@@ -153,7 +163,12 @@ class Rebuild:
         """Compare the calls that are over, once there are so many."""
         while len(self._over) >= least:
             calls, self._over = self._over[:BATCH], self._over[BATCH:]
-            legs = [leg for call in calls for leg in self._legs(call)]
+            legs: list[Leg] = []
+            for call in calls:
+                if self._is_whole(call):
+                    legs += self._legs(call)
+                else:
+                    self.progress.without_rows += len(self._legs(call))
             for difference in await self._compare(legs):
                 yield difference
 

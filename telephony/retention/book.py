@@ -175,7 +175,7 @@ class RetentionBook:
                     await connection.execute(text(lock))
                 held = await held_now(connection, datetime.now(UTC))
                 batch = self._settings.retention.batch
-                found = await subject.old(connection, rule.before(now), after, batch)
+                found = await subject.old(connection, rule.before(now), after, batch, lock=not dry)
                 mine = [one for one in found if not held.keeps(one.row)]
                 if mine and not dry:
                     await self._delete(connection, rule, subject, mine)

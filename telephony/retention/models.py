@@ -37,6 +37,7 @@ class DeletionRecord(Record, table=True):
     """An entry of the ledger of deletions: a batch, written in the transaction that deleted it."""
 
     __tablename__ = "deletions"
+    __table_args__ = (Index("ix_deletions_what", "what", "newest"),)
 
     number: int = Field(
         sa_column=Column(BigInteger, primary_key=True, autoincrement=False)
@@ -58,6 +59,7 @@ class DeletedCase(Record, table=True):
     __tablename__ = "deleted_cases"
 
     case_id: str = Field(primary_key=True)
-    deletion: int = Field(sa_column=Column(BigInteger, nullable=False))
+    # Of a case that came back, with an old CEL file, and was deleted again there are several.
+    deletion: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     entries: int
     head: str

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from sqlalchemy import (
     ColumnElement,
+    Select,
     Table,
     and_,
     bindparam,
@@ -64,9 +66,19 @@ class Deletable(Protocol):
     """A kind of thing that a rule deletes."""
 
     async def old(
-        self, connection: AsyncConnection, before: datetime, after: Key | None, limit: int
+        self,
+        connection: AsyncConnection,
+        before: datetime,
+        after: Key | None,
+        limit: int,
+        *,
+        lock: bool = False,
     ) -> list[Candidate]:
-        """Those that are old enough, from the oldest on, after this key."""
+        """Those that are old enough, from the oldest on, after this key.
+
+        ``lock``: nobody changes them until the transaction ends; what somebody is changing just
+        now is left out.
+        """
         ...
 
     async def delete(
@@ -79,18 +91,27 @@ class Deletable(Protocol):
 class Rows:
     """Rows of one table, by a moment in them."""
 
+    _edited: ClassVar[bool] = False  # by people, so that they are locked before they go
+
     def __init__(self, source: Table, moment: str, *only: ColumnElement[bool]) -> None:
         self.source, self._moment, self._only = source, source.c[moment], only
         rest = [column for column in source.primary_key if column.name != moment]
         self._key = (self._moment, *rest)
 
     async def old(
-        self, connection: AsyncConnection, before: datetime, after: Key | None, limit: int
+        self,
+        connection: AsyncConnection,
+        before: datetime,
+        after: Key | None,
+        limit: int,
+        *,
+        lock: bool = False,
     ) -> list[Candidate]:
         query = select(self.source).where(self._moment < before, *self._only)
         if after is not None:
             query = query.where(tuple_(*self._key) > tuple_(*after))
-        rows = await connection.execute(query.order_by(*self._key).limit(limit))
+        query = query.order_by(*self._key).limit(limit)
+        rows = await connection.execute(_locked(query) if lock and self._edited else query)
         return [
             Candidate(
                 tuple(row[column.name] for column in self._key), row[self._moment.name], dict(row)
@@ -108,6 +129,8 @@ class Rows:
 class Messages(Rows):
     """Messages and their sound."""
 
+    _edited = True
+
     def __init__(self, folder: Path | None) -> None:
         super().__init__(MESSAGES, "at", MESSAGES.c.state != "open")
         self._folder = folder
@@ -118,9 +141,9 @@ class Messages(Rows):
         for part in parts([one.row["id"] for one in found]):
             await connection.execute(delete(TRIES).where(TRIES.c.message.in_(part)))
         digest = await super().delete(connection, found, deletion)
-        for one in found:
-            if self._folder is not None and one.row["file"] is not None:
-                (self._folder / one.row["file"]).unlink(missing_ok=True)
+        if self._folder is not None:
+            names = [one.row["file"] for one in found if one.row["file"] is not None]
+            await asyncio.to_thread(_unlink, self._folder, names)
         return digest
 
 
@@ -133,13 +156,20 @@ class Cases:
         self._closed = closed
 
     async def old(
-        self, connection: AsyncConnection, before: datetime, after: Key | None, limit: int
+        self,
+        connection: AsyncConnection,
+        before: datetime,
+        after: Key | None,
+        limit: int,
+        *,
+        lock: bool = False,
     ) -> list[Candidate]:
         query = select(CASES).where(CASES.c.opened_at < before, self._is_over(before), self._free)
         key = (CASES.c.opened_at, CASES.c.case_id)
         if after is not None:
             query = query.where(tuple_(*key) > tuple_(*after))
-        rows = await connection.execute(query.order_by(*key).limit(limit))
+        query = query.order_by(*key).limit(limit)
+        rows = await connection.execute(_locked(query) if lock else query)
         return [
             Candidate((row["opened_at"], row["case_id"]), row["opened_at"], dict(row))
             for row in rows.mappings()
@@ -180,15 +210,24 @@ class Recordings:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._found: list[Candidate] | None = None
 
     async def old(
-        self, _connection: AsyncConnection, before: datetime, after: Key | None, limit: int
+        self,
+        _connection: AsyncConnection,
+        before: datetime,
+        after: Key | None,
+        limit: int,
+        *,
+        lock: bool = False,
     ) -> list[Candidate]:
         if self._folder is None:
             return []
-        found = await asyncio.to_thread(self._older, self._folder, before)
-        found = [one for one in found if after is None or one.key > after]
-        return sorted(found, key=lambda one: one.key)[:limit]
+        if self._found is None:  # looked through once: there may be hundreds of thousands
+            found = await asyncio.to_thread(self._older, self._folder, before)
+            self._found = sorted(found, key=lambda one: one.key)
+        start = 0 if after is None else bisect_right(self._found, after, key=lambda one: one.key)
+        return self._found[start : start + limit]
 
     def _older(self, folder: Path, before: datetime) -> list[Candidate]:
         found = []
@@ -210,8 +249,7 @@ class Recordings:
         self, _connection: AsyncConnection, found: Sequence[Candidate], deletion: int
     ) -> str:
         assert self._folder is not None
-        for one in found:
-            (self._folder / one.row["file"]).unlink(missing_ok=True)
+        await asyncio.to_thread(_unlink, self._folder, [one.row["file"] for one in found])
         return digest_of(line_of(one.row) for one in found)
 
 
@@ -225,6 +263,15 @@ def deletables(settings: Settings) -> dict[Subject, Deletable]:
         "messages": Messages(settings.messages.folder),
         "recordings": Recordings(settings.recording.folder),
     }
+
+
+def _locked(query: Select[Any]) -> Select[Any]:
+    return query.with_for_update(skip_locked=True)
+
+
+def _unlink(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 async def _delete(

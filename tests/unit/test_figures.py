@@ -24,6 +24,7 @@ BEGIN = datetime(2026, 9, 28, 15, 30, tzinfo=UTC)  # 23:30 in Shanghai
 DAYS = 10
 FIRST, LAST = date(2026, 9, 28), date(2026, 10, 8)
 SINCE, UNTIL = periods.bounds(FIRST, LAST)
+ORDER, CALL_BACK = "20260929-1790000000.8000000001", "20260929-1790000001.7"
 TOUCHED = table(TouchedDay)
 Rows = list[dict[str, Any]]
 
@@ -40,6 +41,10 @@ class Written:
         self.details: Rows = []
         for number in range(160):
             self._call(f"20260928-{number}.1")
+        # A case of another platform, and one of a call back: none is a call that came in.
+        for case, line in ((ORDER, "04212800122"), (CALL_BACK, None)):
+            self._call(case)
+            self.cases[-1]["line"] = line
 
     def _call(self, case: str) -> None:
         chance = self.chance
@@ -54,6 +59,7 @@ class Written:
                 "case_id": case,
                 "pbx": "pbx1",
                 "opened_at": at,
+                "line": "04212800122",
                 "state": "taken",
                 "first_contact": agent,
                 "first_leg": leg,
@@ -154,13 +160,14 @@ class Written:
             ]
 
         cases = those(self.cases, "opened_at")
+        calls = [one for one in cases if one["case_id"] not in (ORDER, CALL_BACK)]
         met = {one["case_id"]: one for one in self.messages}
         unanswered = [
             met[one["case_id"]]
-            for one in cases
+            for one in calls
             if one["time_to_answer_s"] is None and one["case_id"] in met
         ]
-        waits = [one["time_to_answer_s"] for one in cases if one["time_to_answer_s"] is not None]
+        waits = [one["time_to_answer_s"] for one in calls if one["time_to_answer_s"] is not None]
         closed = [one for one in unanswered if one["why"] in ("hours", "day")]
         talks = [one["talk_s"] for one in those(self.legs, "at")]
         messages = [one for one in those(self.messages, "at") if one["kind"] == "message"]
@@ -168,10 +175,10 @@ class Written:
         judged = [one["first_contact_resolution"] for one in cases]
         judged = [one for one in judged if one is not None]
         states = [one["state"] for one in those(self.handovers, "offered_at")]
-        during = len(cases) - len(closed)
+        during = len(calls) - len(closed)
         in_time = sum(wait <= 15 for wait in waits)
         return {
-            "calls": len(cases),
+            "calls": len(calls),
             "answered": len(waits),
             "answered_in_time": in_time,
             "abandoned": sum(
@@ -303,6 +310,74 @@ async def test_given_two_services_then_they_take_turns(database: Database) -> No
     await written.store(database)
     await asyncio.gather(*(FigureKeeper(database).catch_up() for _ in range(3)))
     same((await reading.in_all(database, "all", FIRST, LAST))[""], written.counted(FIRST, LAST))
+
+
+async def test_given_a_moment_that_moves_to_another_day_then_it_is_counted_there_alone(
+    database: Database,
+) -> None:
+    written = Written(11)
+    await written.store(database)
+    keeper = FigureKeeper(database)
+    await keeper.catch_up()
+    one = next(case for case in written.cases if periods.day_of(case["opened_at"]) > FIRST)
+    one["opened_at"] = BEGIN  # the row of its beginning came late
+    async with database.writing() as connection:
+        here = update(CASES).where(CASES.c.case_id == one["case_id"])
+        await connection.execute(here.values(opened_at=BEGIN))
+    await keeper.catch_up()
+    same((await reading.in_all(database, "all", FIRST, LAST))[""], written.counted(FIRST, LAST))
+
+
+async def test_given_calls_without_end_then_a_count_comes_to_its_own(database: Database) -> None:
+    written = Written(8)
+    await written.store(database)
+    keeper = FigureKeeper(database)
+    count, busy = keeper._round, date(2026, 10, 1)
+    rounds: list[Sequence[str]] = []
+
+    async def while_calls_come_in(counted: set[str]) -> Sequence[str]:
+        days = await count(counted)
+        rounds.append(days)
+        assert len(rounds) < 20
+        await keeper.touch(busy, busy)
+        return days
+
+    keeper._round = while_calls_come_in  # type: ignore[method-assign]
+    await keeper.catch_up()
+    assert [day for days in rounds for day in days].count(busy.isoformat()) == 1
+    assert keeper.as_of is not None
+    assert await reading.days_waiting(database) == 1  # for the next time
+    same((await reading.in_all(database, "all", FIRST, LAST))[""], written.counted(FIRST, LAST))
+
+
+async def test_given_legs_that_retention_deleted_then_cases_keep_their_departments(
+    database: Database,
+) -> None:
+    await Written(9).store(database)
+    keeper = FigureKeeper(database)
+    await keeper.catch_up()
+    before = await reading.in_all(database, "department", FIRST, LAST)
+    async with database.writing() as connection:
+        await connection.execute(delete(LEGS))
+        words = dict.fromkeys(("digest", "previous", "hash"), "")
+        moments = {"at": UNTIL, "oldest": SINCE, "newest": UNTIL}
+        entry = {"number": 1, "what": "legs", "rule": "legs_days=1", "count": 9, **words}
+        await connection.execute(insert(DELETIONS), entry | moments)
+        await connection.execute(update(CASES).values(state="closed"))
+    await keeper.catch_up()
+    assert await reading.in_all(database, "department", FIRST, LAST) == before
+
+
+async def test_given_more_than_an_answer_holds_then_said_so(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await Written(10).store(database)
+    await FigureKeeper(database).catch_up()
+    rows = await reading.by_period(database, "day", "agent", FIRST, LAST, member="8001")
+    assert {row["member"] for row in rows} == {"8001"}
+    monkeypatch.setattr(reading, "MAX_COUNTS", 20)
+    with pytest.raises(reading.TooManyFigures, match="fewer days"):
+        await reading.by_period(database, "day", "agent", FIRST, LAST)
 
 
 async def test_given_nobody_writes_then_nothing_is_counted(database: Database) -> None:

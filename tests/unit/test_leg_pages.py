@@ -15,7 +15,7 @@ from telephony.cases.store import CASES
 from telephony.database import Database
 from telephony.errors import DatabaseUnavailable, InvalidValue
 from telephony.record import queries
-from telephony.record.leg_pages import LegPages
+from telephony.record.leg_pages import CONNECTIONS, LegPages
 from telephony.record.queries import InvalidCursor, LegFilter
 from tests.unit.test_recorder import DAY, make
 
@@ -84,3 +84,33 @@ async def test_given_what_cannot_be_then_the_error_is_that_of_the_plain_query(
         await connection.exec_driver_sql("DROP TABLE legs")
     with pytest.raises(DatabaseUnavailable):
         await pages.page(LegFilter())
+
+
+async def test_given_a_file_that_was_taken_away_then_none_is_made_and_a_new_one_is_read(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "record.sqlite"
+    database = Database(f"sqlite:///{file}")
+    await database.migrate()
+    pages = LegPages(database)
+    for _ in range(CONNECTIONS):
+        assert orjson.loads(await pages.page(LegFilter()))["items"] == []
+    put_aside(file, tmp_path / "aside.sqlite")
+    with pytest.raises(DatabaseUnavailable):
+        await pages.page(LegFilter())
+    assert not file.exists()
+    (tmp_path / "Master.csv").write_bytes(DAY)
+    other = Database(f"sqlite:///{file}")
+    await other.migrate()
+    await make(other, tmp_path).catch_up()
+    for _ in range(CONNECTIONS):
+        assert orjson.loads(await pages.page(LegFilter()))["items"] != []
+    await pages.close()
+    await database.close()
+    await other.close()
+
+
+def put_aside(file: Path, to: Path) -> None:
+    file.rename(to)
+    for beside in ("-wal", "-shm"):
+        Path(f"{file}{beside}").unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from telephony.database import Database
 from telephony.record import rebuild as legs_rebuild
 from telephony.record.leg_table import LEGS
 from telephony.record.rebuild import Difference, Progress, Rebuild
-from telephony.record.store import ROWS, rows_in_order
+from telephony.record.store import IS_OPEN, ROWS, rows_in_order
 from telephony.settings import Settings
 from tests.unit.test_recorder import AGENTS, DAY, make, record, same
 
@@ -173,6 +173,22 @@ async def test_given_rows_that_are_no_longer_stored_then_their_legs_are_kept(
     assert (await record(day))["legs"] == whole["legs"]
 
 
+async def test_given_a_call_whose_first_rows_are_deleted_then_its_legs_are_kept(
+    day: Database,
+) -> None:
+    whole = await record(day)
+    before = whole["legs"]["1795497294.19"]["answered_at"]
+    async with day.writing() as connection:
+        gone = await connection.execute(delete(ROWS).where(ROWS.c.at < before))
+        left = select(ROWS.c.line).where(ROWS.c.linkedid == "1795497294.19").limit(1)
+        assert await connection.scalar(left) is not None
+    assert gone.rowcount > 0
+    found, progress = await rebuilt(day, apply=True)
+    assert found == []
+    assert progress.without_rows >= 3
+    assert (await record(day))["legs"] == whole["legs"]
+
+
 # --- the command
 
 
@@ -223,6 +239,14 @@ def test_given_gaps_then_the_command_lists_them(named: Database) -> None:
     assert {gap["why"] for gap in listed["items"]} == {"channels-missing", "pbx-stopped"}
     assert "channels-missing" in run("gaps", "--why", "channels-missing").stdout
     assert run("gaps", "--why", "bad-luck").exit_code == 2
+
+
+async def test_given_many_legs_then_the_open_ones_are_found_by_their_index(day: Database) -> None:
+    query = select(LEGS.c.channels).where(LEGS.c.pbx == "pbx1", IS_OPEN)
+    async with day.reading() as connection:
+        text = query.compile(dialect=connection.dialect)
+        plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", ("pbx1",))).all()
+    assert "ix_legs_open" in " ".join(str(step.detail) for step in plan)
 
 
 @pytest.mark.parametrize("newest_first", [False, True])

@@ -198,6 +198,38 @@ async def test_given_a_platform_that_waits_for_news_then_the_case_stays(day: Dat
         assert (await connection.execute(select(OUTBOX))).all() == []
 
 
+async def test_given_a_case_that_came_back_then_it_is_deleted_once_more(day: Database) -> None:
+    async with day.reading() as connection:
+        here = CASES.c.case_id == TRANSFER
+        case = dict((await connection.execute(CASES.select().where(here))).mappings().one())
+        entries = LEDGER.select().where(LEDGER.c.case_id == TRANSFER)
+        told = [dict(row) for row in (await connection.execute(entries)).mappings()]
+    book = book_of(day, cases_days=1)
+    for _ in range(2):
+        assert [one.count for one in await book.run(now=LATER)] == [1]
+        report = await verify_ledger(day)
+        assert (report.problems, report.deleted) == ([], 1)
+        async with day.writing() as connection:  # an old CEL file was read again
+            await connection.execute(insert(CASES), [case])
+            await connection.execute(insert(LEDGER), told)
+
+
+async def test_given_a_case_that_somebody_works_on_then_it_is_left_until_the_next_time(
+    day: Database,
+) -> None:
+    settings = Settings(database_url="sqlite://")
+    book, work = book_of(day, cases_days=1), CaseBook(day, settings, Dispatches(day, settings))
+    if not day.is_sqlite:  # there nothing is deleted while somebody else writes
+        mine = select(CASES).where(CASES.c.case_id == TRANSFER).with_for_update()
+        async with day.writing() as connection:
+            await connection.execute(mine)
+            async with asyncio.timeout(5):
+                assert [one.count for one in await book.run(now=LATER)] == [0]
+    await work.act(TRANSFER, "reopen", actor=BOSS)
+    assert [one.count for one in await book.run(now=LATER)] == [0]
+    assert await count(day, CASES, CASES.c.case_id == TRANSFER) == 1
+
+
 async def test_given_ledgers_that_were_touched_after_deleting_then_it_shows(day: Database) -> None:
     async with day.reading() as connection:
         case = dict((await connection.execute(CASES.select().limit(1))).mappings().one())

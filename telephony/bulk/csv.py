@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 BOM = b"\xef\xbb\xbf"
 
+AT_ONCE = 200
+"""Rows that are masked in one go: a few milliseconds, which whoever presses a key may wait."""
+
 OnRows = Callable[[int], None]
 """Told now and then how many rows are through so far."""
 
@@ -59,7 +62,7 @@ async def _whole(database: Database, spec: Spec, on_rows: OnRows | None) -> Asyn
 async def _masked(database: Database, spec: Spec, on_rows: OnRows | None) -> AsyncIterator[bytes]:
     people, excel, chosen = spec.headings != "names", spec.bom, spec.chosen
     seen = 0
-    async for found in rows.values(database, spec):
+    async for found in rows.values(database, spec, at_once=AT_ONCE):
         seen += len(found)
         if on_rows is not None:
             on_rows(seen)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from telephony.bulk import csv, parquet, rows
 from telephony.bulk.xlsx import XlsxWriter
@@ -17,6 +19,8 @@ from telephony.errors import HotlineError
 if TYPE_CHECKING:
     from telephony.bulk.tables import Spec
     from telephony.database import Database
+
+T = TypeVar("T")
 
 ROW_BYTES = {"csv": 600, "xlsx": 220, "parquet": 120}
 """About what a row of all columns needs, from above; XLSX needs its sheets beside it, see below."""
@@ -85,7 +89,8 @@ async def write(
     check_room(target.parent, spec, progress.rows, keep_free)
     try:
         await _write(database, spec, part, progress)
-        size, digest = _finish(part, target)
+        size, digest = await _beside(_digest, part)
+        part.replace(target)
     except OSError as error:
         raise _clear(error, target) from None
     finally:
@@ -131,7 +136,9 @@ async def _write(database: Database, spec: Spec, part: Path, progress: Progress)
         async for found in rows.values(database, spec):
             writer.write(found)
             progress.done += len(found)
-        writer.close()
+        # Beside the event loop, which tells meanwhile that somebody is at work: a large workbook is
+        # packed for minutes.
+        await _beside(writer.close)
     except BaseException:
         writer.abandon()
         raise
@@ -144,12 +151,22 @@ def _writer(spec: Spec, part: Path) -> XlsxWriter | parquet.ParquetWriter:
     return XlsxWriter(part, title, spec.chosen, spec.heads)
 
 
-def _finish(part: Path, target: Path) -> tuple[int, str]:
+async def _beside(work: Callable[..., T], *given: Any) -> T:
+    """Work in a thread; whoever is cancelled meanwhile waits for its end: nothing writes on."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *given))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _digest(part: Path) -> tuple[int, str]:
+    """The size of a file that is on the disk for sure, and its SHA-256."""
     with part.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
         size = file.tell()
-    part.replace(target)
     return size, digest
 
 

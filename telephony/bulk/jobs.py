@@ -15,9 +15,11 @@ Jobs are rows, so a service that is started again goes on with what was asked fo
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sys
 from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +33,7 @@ from telephony import logs
 from telephony.bulk import parquet
 from telephony.bulk.models import ExportRecord
 from telephony.bulk.tables import Spec, spec_of
-from telephony.cases.store import table
+from telephony.cases.store import parts, table
 from telephony.errors import DatabaseUnavailable, HotlineError, NotFound, WrongState
 from telephony.record.query_parts import Page, Row, page_of, storable
 
@@ -49,6 +51,9 @@ RETRY_S = 5.0
 SILENT_S = 60.0
 """A worker tells something every second; after so long without a word it is gone."""
 MAX_ATTEMPTS = 3
+OVER = ("failed", "cancelled", "expired")
+"""States in which there is no file."""
+_ID = re.compile(r"[0-9a-f]{32}")
 _MEGA = 1_000_000
 
 
@@ -132,8 +137,9 @@ class ExportJobs:
         if not await self._change(job, states, state="cancelled", done_at=_now()):
             return
         if self._running is not None and self._running[0] == job:
-            self._running[1].kill()  # whoever waits for it clears up
-        if found["state"] == "done":
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                self._running[1].kill()
+        elif found["state"] != "queued":
             await self._clear(job)
 
     def file_of(self, job: Row) -> Path:
@@ -151,7 +157,8 @@ class ExportJobs:
         return file
 
     def _target(self, job: Row) -> Path:
-        return self._folder / str(job["id"]) / f"export.{job['format']}"
+        """Its file: each attempt has its own, as one that was given up for lost may go on."""
+        return self._folder / str(job["id"]) / str(job["attempts"]) / f"export.{job['format']}"
 
     async def _work(self) -> None:
         while True:
@@ -159,6 +166,7 @@ class ExportJobs:
             wait_s = LOOK_S
             try:
                 await self._expire()
+                await self._sweep()
                 while (job := await self._claim()) is not None:
                     await self._run(job)
             except DatabaseUnavailable:
@@ -202,7 +210,7 @@ class ExportJobs:
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             told = f"{self._folder} cannot be written: {error.strerror}"
-            await self._change(name, ("running",), **_failed("export-not-writable", told))
+            await self._note(job, **_failed("export-not-writable", told))
             return
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "telephony.bulk.worker"), stdin=PIPE, stdout=PIPE
@@ -210,11 +218,12 @@ class ExportJobs:
         self._running = (name, process)
         kept = False
         try:
-            kept = await self._listen(process, name, self._order(job, target))
+            kept = await self._listen(process, job, self._order(job, target))
         except asyncio.CancelledError:
-            await asyncio.shield(
-                self._change(name, ("running",), state="queued", attempts=job["attempts"] - 1)
-            )
+            with suppress(ProcessLookupError):
+                process.kill()  # before another service begins
+            with suppress(DatabaseUnavailable):  # then it is taken for lost later on
+                await asyncio.shield(self._note(job, state="queued", attempts=job["attempts"] - 1))
             raise
         finally:
             self._running = None
@@ -222,7 +231,7 @@ class ExportJobs:
                 process.kill()
             await process.wait()
             if not kept:
-                await self._clear(name)
+                await asyncio.to_thread(_remove, target.parent)
 
     def _order(self, job: Row, target: Path) -> bytes:
         line = self._settings.line
@@ -236,7 +245,7 @@ class ExportJobs:
         }
         return orjson.dumps(order) + b"\n"
 
-    async def _listen(self, process: Process, job: str, order: bytes) -> bool:
+    async def _listen(self, process: Process, job: Row, order: bytes) -> bool:
         """Note how far it is until it ends; whether there is a file now."""
         assert process.stdin is not None
         assert process.stdout is not None
@@ -245,7 +254,7 @@ class ExportJobs:
         async for line in process.stdout:
             told: dict[str, Any] = orjson.loads(line)
             if "error" in told:
-                await self._change(job, ("running",), **_failed(told["error"], told["detail"]))
+                await self._note(job, **_failed(told["error"], told["detail"]))
                 return False
             if "written" in told:
                 until = _now() + timedelta(hours=self._settings.exports.keep_h)
@@ -253,23 +262,30 @@ class ExportJobs:
                 found = told["written"]
                 rows = {"rows": found["rows"], "rows_done": found["rows"]}
                 more = {"bytes": found["bytes"], "digest": found["digest"]}
-                return await self._change(job, ("running",), **done, **rows, **more)
+                return await self._note(job, **done, **rows, **more)
             seen = {"rows": told["rows"], "rows_done": told["done"], "beat_at": _now()}
-            if not await self._change(job, ("running",), **seen):
-                return False  # somebody took it back, perhaps at another service
+            if not await self._note(job, **seen):
+                return False  # it was taken back, or another service took it for lost
         detail = f"its worker ended with status {await process.wait()}; the log says more"
-        await self._change(job, ("running",), **_failed("export-failed", detail))
+        await self._note(job, **_failed("export-failed", detail))
         return False
 
-    async def _change(self, job: str, states: tuple[str, ...], **values: Any) -> bool:
+    async def _note(self, job: Row, **values: Any) -> bool:
+        """Change an export whose worker is ours; whether it still is."""
+        mine = EXPORTS.c.attempts == job["attempts"]
+        return await self._change(str(job["id"]), ("running",), mine, **values)
+
+    async def _change(
+        self, job: str, states: tuple[str, ...], *more: ColumnElement[bool], **values: Any
+    ) -> bool:
         """Change an export that is in one of these states; whether it was."""
-        here: ColumnElement[bool] = and_(EXPORTS.c.id == job, EXPORTS.c.state.in_(states))
+        here = and_(EXPORTS.c.id == job, EXPORTS.c.state.in_(states), *more)
         async with self._database.writing() as connection:
             done = await connection.execute(update(EXPORTS).where(here).values(values))
         return done.rowcount == 1
 
     async def _expire(self) -> None:
-        """Files that were there long enough, and what a worker that was killed left."""
+        """Files that were there long enough."""
         old = and_(EXPORTS.c.state == "done", EXPORTS.c.expires_at <= _now())
         async with self._database.reading() as connection:
             names = list((await connection.execute(select(EXPORTS.c.id).where(old))).scalars())
@@ -277,8 +293,32 @@ class ExportJobs:
             if await self._change(name, ("done",), state="expired"):
                 await self._clear(name)
 
+    async def _sweep(self) -> None:
+        """What no worker took away: it was killed, or is another service's, with its own folder."""
+        names = await asyncio.to_thread(_names, self._folder)
+        for part in parts(names):
+            over = and_(EXPORTS.c.id.in_(part), EXPORTS.c.state.in_(OVER))
+            async with self._database.reading() as connection:
+                old = (await connection.execute(select(EXPORTS.c.id).where(over))).scalars().all()
+            for name in old:
+                await self._clear(name)
+
     async def _clear(self, job: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._folder / job, ignore_errors=True)
+
+
+def _names(folder: Path) -> list[str]:
+    """The folders of exports; others are none of ours."""
+    if not folder.is_dir():
+        return []
+    return sorted(one.name for one in folder.iterdir() if _ID.fullmatch(one.name))
+
+
+def _remove(attempt: Path) -> None:
+    """What an attempt has left, and the folder of its export unless another one uses it."""
+    shutil.rmtree(attempt, ignore_errors=True)
+    with suppress(OSError):
+        attempt.parent.rmdir()
 
 
 def _failed(code: str, detail: str) -> Row:

@@ -36,13 +36,15 @@ async def count(database: Database, spec: Spec) -> int:
         return int((await connection.execute(found)).scalar_one())
 
 
-async def values(database: Database, spec: Spec) -> AsyncIterator[list[Row]]:
+async def values(
+    database: Database, spec: Spec, *, at_once: int = BATCH
+) -> AsyncIterator[list[Row]]:
     """The rows in batches, oldest first, masked where the export is; every column is there."""
     mask = None if spec.whole else spec.table.mask
     query = _in_order(spec, spec.table.select(database, spec.filters))
     async with database.reading() as connection:
         result = await connection.stream(query)
-        async for rows in result.mappings().partitions(BATCH):
+        async for rows in result.mappings().partitions(at_once):
             yield [dict(row) if mask is None else mask(row) for row in rows]
 
 
@@ -70,7 +72,7 @@ async def lite_rows(database: Database, query: Select[Any]) -> AsyncIterator[lis
         sql, arguments = driver_query(database, query)
         cursor = await (await _driver(connection)).execute(sql, arguments)
         try:
-            while rows := await cursor.fetchmany(BATCH):
+            while rows := await cursor.fetchmany(BATCH // 2):
                 yield rows
         finally:
             await cursor.close()

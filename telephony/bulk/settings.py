@@ -28,10 +28,10 @@ class Retention(Section):
 
     cel_days: Days | None = Field(None, description="the PBX's raw rows")
     legs_days: Days | None = Field(None, description="legs, from their beginning")
-    cases_days: int | None = Field(
+    cases_days: Days | None = Field(
         None, description="closed cases, with details, hand-overs and ledger: from closing"
     )
-    unclosed_cases_days: int | None = Field(
+    unclosed_cases_days: Days | None = Field(
         None, description="cases that nobody closed: from their last entry"
     )
     messages_days: Days | None = Field(None, description="messages and their sound")

@@ -18,6 +18,7 @@ from sqlalchemy import insert, select, update
 
 from telephony.bulk import jobs
 from telephony.bulk.jobs import EXPORTS
+from telephony.errors import DatabaseUnavailable
 from telephony.record.store import LEGS
 from telephony.settings import Token
 from tests.unit.api_fixtures import TOKENS, Running, running
@@ -55,7 +56,7 @@ async def settled(client: httpx.AsyncClient, job: str, *, state: str = "done") -
 
 
 def files(run: Running) -> list[Path]:
-    return sorted(run.service.settings.exports.folder.glob("*/*"))
+    return sorted(run.service.settings.exports.folder.glob("*/*/*"))
 
 
 async def test_given_an_export_when_done_then_its_file_is_fetched_in_parts(run: Running) -> None:
@@ -150,7 +151,7 @@ async def test_given_an_export_that_is_taken_back_then_nothing_is_left(run: Runn
             gone = await client.get(f"{API}/{job['id']}/file")
             assert (gone.status_code, gone.json()["code"]) == (410, "export-gone")
         again = await settled(client, (await ask(client))["id"])
-        assert [file.parent.name for file in files(run)] == [again["id"]]
+        assert [file.parent.parent.name for file in files(run)] == [again["id"]]
         for path in (f"{API}/nothing", f"{API}/nothing/file"):
             answer = await client.get(path)
             assert (answer.status_code, answer.json()["code"]) == (404, "export-not-found")
@@ -167,7 +168,7 @@ async def test_given_a_file_that_was_there_long_enough_then_it_expires(run: Runn
                 if (await client.get(f"{API}/{done['id']}")).json()["state"] == "expired":
                     break
                 await asyncio.sleep(0.05)
-        assert done["id"] not in {file.parent.name for file in files(run)}
+        assert done["id"] not in {file.parent.parent.name for file in files(run)}
 
 
 async def test_given_a_disk_without_room_then_the_job_says_so(run: Running) -> None:
@@ -220,6 +221,66 @@ async def test_given_a_service_that_stops_meanwhile_then_the_job_waits_for_the_n
         assert files(run) == []
         run.service.exports.start()
         await settled(client, job["id"])
+
+
+async def test_given_a_service_that_was_taken_for_lost_then_it_harms_no_file_of_the_other(
+    run: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports = run.service.exports
+    listen = jobs.ExportJobs._listen
+
+    async def lost_meanwhile(self: Any, process: Any, job: Any, order: bytes) -> bool:
+        if job["attempts"] > 1:
+            return await listen(self, process, job, order)
+        long_ago = jobs._now() - timedelta(seconds=jobs.SILENT_S + 1)
+        async with run.service.database.writing() as connection:
+            await connection.execute(update(EXPORTS).values(beat_at=long_ago))
+        other = jobs.ExportJobs(run.service.database, run.service.settings)
+        again = await other._claim()
+        assert again is not None
+        await other._run(again)
+        return await listen(self, process, job, order)
+
+    monkeypatch.setattr(jobs.ExportJobs, "_listen", lost_meanwhile)
+    async with run.as_("supervisor") as client:
+        done = await settled(client, (await ask(client))["id"])
+        await exports.stop()  # the one that was lost has ended as well
+        assert [file.parent.name for file in files(run)] == ["2"]
+        assert len((await client.get(done["file"])).content) == done["bytes"]
+
+
+async def test_given_no_database_when_the_service_stops_then_it_stops(
+    run: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def slow(*_arguments: Any) -> bool:
+        begun.set()
+        await asyncio.sleep(30)
+        return False
+
+    async def away(*_arguments: Any, **_values: Any) -> bool:
+        raise DatabaseUnavailable("gone")
+
+    monkeypatch.setattr(jobs.ExportJobs, "_listen", slow)
+    async with run.as_("supervisor") as client:
+        await ask(client)
+        await asyncio.wait_for(begun.wait(), 10)
+        monkeypatch.setattr(jobs.ExportJobs, "_change", away)
+        await asyncio.wait_for(run.service.exports.stop(), 10)
+    assert files(run) == []
+
+
+async def test_given_files_that_nobody_took_away_then_they_are_swept_up(run: Running) -> None:
+    folder = run.service.settings.exports.folder
+    async with run.as_("supervisor") as client:
+        kept, gone = [await settled(client, (await ask(client))["id"]) for _ in range(2)]
+        async with run.service.database.writing() as connection:
+            over = update(EXPORTS).where(EXPORTS.c.id == gone["id"])
+            await connection.execute(over.values(state="expired"))  # by another service
+        (folder / "notes").mkdir()
+        await run.service.exports._sweep()
+    assert sorted(one.name for one in folder.iterdir()) == sorted([kept["id"], "notes"])
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,8 @@ def mask_leg(leg: Mapping[str, Any]) -> Row:
 def mask_case(case: Mapping[str, Any]) -> Row:
     """A case of the record, with as much of its story as is in it."""
     shown = _numbers(case, ("caller", "caller_e164"))
+    if case.get("matter"):  # any words, where no directory is loaded
+        shown["matter"] = mask_text(case["matter"])
     if isinstance(case.get("details"), Mapping):
         shown["details"] = mask_details(case["details"])
     for name, mask in (("legs", mask_leg), ("ledger", mask_entry), ("handovers", mask_handover)):

@@ -140,7 +140,7 @@ async def export_matters(
     else:
         matters = await book.matters_of(query.version)
     named = {"Content-Disposition": 'attachment; filename="matters.csv"'}
-    text = csv_of_matters(matters, query.headings)
+    text = await asyncio.to_thread(csv_of_matters, matters, query.headings)
     return Response(text.encode(), media_type="text/csv; charset=utf-8", headers=named)
 
 

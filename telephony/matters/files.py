@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -32,6 +35,8 @@ MAX_BYTES = 5_000_000
 MAX_UNPACKED = 100_000_000
 """Bytes of an XLSX file when its parts are unpacked."""
 MAX_ROWS = 20_000
+MAX_CELLS = 1_000_000
+"""Cells of a sheet from its first to its last, the empty ones too: all of them are in memory."""
 SAMPLE_FILE = "matters-sample.csv"
 BOM = "\ufeff"
 
@@ -231,28 +236,87 @@ def _text(data: bytes) -> str:
 
 # -- XLSX -----------------------------------------------------------------------------------------
 
+# The place of a cell that holds something: those that are only formatted are not read.
+_PLACE = re.compile(
+    rb"""<(?:\w+:)?c\s(?:[^<>]*\s)?r=["']([A-Z]{1,3})([0-9]{1,7})["'](?:[^<>]*[^/<>])?>"""
+)
+_PLACED = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*\s)?r=["']""")
+_CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
+_ROW = re.compile(rb"""<(?:\w+:)?row\s(?:[^<>]*\s)?r=["']([0-9]{1,7})["']""")
+
 
 def _xlsx(data: bytes) -> Iterator[_Row]:
     """The rows of the one sheet that is not empty."""
     from python_calamine import CalamineError, CalamineWorkbook
 
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as parts:
-            unpacked = sum(part.file_size for part in parts.infolist())
-        if unpacked > MAX_UNPACKED:
-            raise _refused(f"the file unpacks to more than {MAX_UNPACKED} bytes")
+        _check_size(data)
         book = CalamineWorkbook.from_filelike(io.BytesIO(data))
         sheets = {
             name: book.get_sheet_by_name(name).to_python(skip_empty_area=False)
             for name in book.sheet_names
         }
-    except (CalamineError, zipfile.BadZipFile) as error:
+    except (CalamineError, zipfile.BadZipFile, zlib.error, struct.error) as error:
         raise _refused(f"the file is no XLSX that can be read: {error}") from None
     filled = [name for name, rows in sheets.items() if any(map(any, rows))]
     if len(filled) > 1:
         raise _refused(f"there are several sheets: {', '.join(filled)}; leave one")
     for number, row in enumerate(sheets[filled[0]] if filled else (), 1):
         yield number, [_cell(value) for value in row]
+
+
+def _check_size(data: bytes) -> None:
+    """Refuse a file that is small and fills the memory when it is read.
+
+    What it says of its own size is not believed: its parts are unpacked as far as they may go.
+    """
+    rest = MAX_UNPACKED
+    with zipfile.ZipFile(io.BytesIO(data)) as parts:
+        for part in parts.infolist():
+            unpacked = _unpacked(data, part, rest + 1)
+            rest -= len(unpacked)
+            if rest < 0:
+                raise _refused(f"the file unpacks to more than {MAX_UNPACKED} bytes")
+            _check_reach(unpacked)
+        names = {part.filename.lower() for part in parts.infolist()}
+    if "xl/workbook.xml" not in names or names & {"content.xml", "xl/workbook.bin"}:
+        raise _refused("the file is no XLSX: save it as XLSX or CSV")
+
+
+def _unpacked(data: bytes, part: zipfile.ZipInfo, most: int) -> bytes:
+    """The bytes of a part, at most so many, whatever length is written beside it."""
+    name, extra = struct.unpack_from("<HH", data, part.header_offset + 26)
+    begin = part.header_offset + 30 + name + extra
+    packed = data[begin : begin + part.compress_size]
+    if part.compress_type == zipfile.ZIP_STORED:
+        return packed[:most]
+    if part.compress_type == zipfile.ZIP_DEFLATED:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most)
+    raise _refused("the file is packed in a way that is not known")
+
+
+def _check_reach(part: bytes) -> None:
+    """Refuse a sheet with a cell far from the others, as a stray key leaves it."""
+    rows = columns = 0
+    for letter, row in _PLACE.findall(part):
+        rows = max(rows, int(row))
+        columns = max(columns, _number(letter))
+    if len(_CELL.findall(part)) > len(_PLACED.findall(part)):  # cells that only their row places
+        rows = max([rows, *map(int, _ROW.findall(part))])
+        columns = max(columns, 1)
+    if rows * columns > MAX_CELLS:
+        raise _refused(
+            f"a sheet reaches to column {letters(columns - 1)} and row {rows}: "
+            "delete what stands far below or to the right"
+        )
+
+
+def _number(column: bytes) -> int:
+    """The number of a column: A is 1, AA is 27."""
+    number = 0
+    for letter in column:
+        number = number * 26 + letter - ord("A") + 1
+    return number
 
 
 def _cell(value: Any) -> str:

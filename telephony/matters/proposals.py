@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+RETRY_S = 2.0
 PROPOSED = "SHARED(PROPOSED)"
 """On the citizen's channel; read by ``hotline-key-proposed``."""
 
@@ -167,7 +168,13 @@ class Proposals:
             for case, now in known.items():
                 if now.matter is not None:
                     await self._put(calls[case], now.matter)
-        except (DatabaseUnavailable, PbxUnavailable) as error:
+        except DatabaseUnavailable as error:
+            log.warning("proposals wait for the database", reason=error.detail)
+            await asyncio.sleep(RETRY_S)
+            self._all_due |= cases is None
+            self._due |= cases or set()
+            self._wake.set()
+        except PbxUnavailable as error:  # when it is back, it is told of all calls
             log.warning("proposals could not be told to the PBX", reason=error.detail)
         except Exception as error:  # noqa: BLE001 - calls go on without proposals
             logs.unexpected(log, "proposals could not be told to the PBX", error)

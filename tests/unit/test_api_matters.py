@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from api.routes.matters import XLSX
 from telephony.cases.store import CASES
 from telephony.cli import app
 from telephony.database import Database
+from telephony.errors import DatabaseUnavailable
+from telephony.matters import proposals
+from telephony.matters.book import CaseMatterNow
 from telephony.matters.files import BOM, MAX_BYTES, sample
 from telephony.models import CaseRecord
 from telephony.responsibility import GENESIS
@@ -290,12 +293,23 @@ async def test_given_the_pbx_is_away_when_a_matter_is_set_then_it_stands_and_is_
     assert citizen.variables["SHARED(PROPOSED)"] == "110||火灾"
 
 
+@pytest.mark.parametrize("away", [False, True])
 async def test_given_a_case_with_a_matter_when_a_call_in_it_is_taken_then_the_key_knows_it(
-    run: Running,
+    run: Running, monkeypatch: pytest.MonkeyPatch, away: bool
 ) -> None:
     await imported(run, sample())
     first = await call_with_case(run)
     await set_matter(run, first.account, "火灾", 0)
+    book, left = run.service.matters, [away]
+    of_cases = book.of_cases
+
+    async def asked(cases: Sequence[str]) -> dict[str, CaseMatterNow]:
+        if left.pop() if left else False:
+            raise DatabaseUnavailable("away for a moment")
+        return await of_cases(cases)
+
+    monkeypatch.setattr(book, "of_cases", asked)
+    monkeypatch.setattr(proposals, "RETRY_S", 0.01)
     # Called back: another call in the same case.
     later = run.simulated.citizen("13900000009")
     run.simulated.account(later, first.account)
@@ -305,6 +319,7 @@ async def test_given_a_case_with_a_matter_when_a_call_in_it_is_taken_then_the_ke
             run.simulated.asked.clear()
             await run.simulated.asked.wait()
     assert later.variables["SHARED(PROPOSED)"] == "110||火灾"
+    assert left == []
 
 
 # -- from a shell ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from telephony.masking import (
     mask_call,
+    mask_case,
     mask_channel,
     mask_details,
     mask_frame,
@@ -85,6 +86,12 @@ def test_given_details_then_no_name_number_or_place_is_left() -> None:
     assert (masked["citizen_phone"], masked["summary"]) == ("138****5678", "回电 138****5678")
     assert (masked["citizen_address"], masked["position"]) == ("***", "***")
     assert (masked["place"], masked["matter"], masked["kind"]) == (None, "停车", "求助")
+
+
+def test_given_a_case_whose_matter_is_any_words_then_the_number_in_it_is_masked() -> None:
+    case = {"caller": "13812345678", "caller_e164": None, "matter": "回电 13812345678"}
+    assert mask_case(case) == {**case, "caller": "138****5678", "matter": "回电 138****5678"}
+    assert mask_case({"caller": None, "matter": None}) == {"caller": None, "matter": None}
 
 
 def test_given_a_live_call_then_the_citizen_is_masked_everywhere() -> None:

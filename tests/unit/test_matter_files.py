@@ -192,3 +192,57 @@ def test_given_any_directory_when_written_and_read_then_it_is_the_same(
 
 def test_given_places_then_columns_are_named_as_spreadsheets_do() -> None:
     assert [letters(place) for place in (0, 25, 26, 701, 702)] == ["A", "Z", "AA", "ZZ", "AAA"]
+
+
+def test_given_a_cell_far_from_the_others_then_the_empty_ones_between_fill_no_memory() -> None:
+    rows: list[list[object]] = [["编号", "名称", "类别", "方向"], [1, "火灾", "灾害", "转110"]]
+    near = io.BytesIO(xlsx(rows))
+    assert codes(near.getvalue()) == ["1"]
+    for far in (b'<c r="XFD1048576"><v>1</v></c>', b"<c><v>1</v></c>"):
+        row = b'<row r="1048576">' + far + b"</row></sheetData>"
+        stray = repacked(near, "xl/worksheets/sheet1.xml", b"</sheetData>", row)
+        wide = repacked(
+            io.BytesIO(stray), "xl/worksheets/sheet1.xml", b"<sheetData>",
+            b'<sheetData><row r="1"><c r="XFD1"><v>1</v></c></row>',
+        )  # fmt: skip
+        with pytest.raises(MatterFileRefused, match="to column XFD and row 1048576"):
+            read_matters(wide, DESKS)
+    formatted = b'<row r="1048576"><c r="XFD1048576" s="1"/></row></sheetData>'
+    assert codes(repacked(near, "xl/worksheets/sheet1.xml", b"</sheetData>", formatted)) == ["1"]
+
+
+def test_given_a_part_that_lies_about_its_length_then_it_is_not_unpacked_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("telephony.matters.files.MAX_UNPACKED", 50_000)
+    fine = xlsx([["编号", "名称", "类别", "方向"], [1, "火灾", "灾害", "转110"]])
+    assert codes(fine) == ["1"]
+    large = repacked(io.BytesIO(fine), "docProps/app.xml", b"</Properties>", b" " * 100_000)
+    with zipfile.ZipFile(io.BytesIO(large)) as parts:
+        length = parts.getinfo("docProps/app.xml").file_size
+    lies = large.replace(length.to_bytes(4, "little"), b"\x09\x00\x00\x00")
+    assert lies != large
+    with pytest.raises(MatterFileRefused, match="unpacks to more"):
+        read_matters(lies, DESKS)
+
+
+def test_given_another_kind_of_spreadsheet_then_it_is_refused() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as parts:
+        parts.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        parts.writestr("content.xml", "<x/>")
+    with pytest.raises(MatterFileRefused, match="save it as XLSX or CSV"):
+        read_matters(buffer.getvalue(), DESKS)
+
+
+def repacked(book: io.BytesIO, name: str, before: bytes, after: bytes) -> bytes:
+    """The workbook with other bytes in one of its parts."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(book) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+        for part in old.infolist():
+            data = old.read(part)
+            if part.filename == name:
+                assert before in data
+                data = data.replace(before, after, 1)
+            new.writestr(part.filename, data)
+    return made.getvalue()

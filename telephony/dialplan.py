@@ -310,8 +310,16 @@ def _include(name: str) -> str:
 def write(files: dict[str, str], out: Path, *, force: bool = False) -> list[Path]:
     """Write the files below ``out``; only those that differ are touched.
 
-    A file that we did not make is kept, and :class:`DialplanError` names it, unless ``force``.
+    A file that we did not make is kept, and :class:`DialplanError` names it, unless ``force``. It
+    also says what cannot be written.
     """
+    try:
+        return _write(files, out, force=force)
+    except OSError as error:
+        raise DialplanError(f"{error.filename or out}: {error.strerror}") from None
+
+
+def _write(files: dict[str, str], out: Path, *, force: bool) -> list[Path]:
     changed = {}
     for name, text in files.items():
         path = out / name

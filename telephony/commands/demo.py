@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import tempfile
@@ -25,7 +26,7 @@ from telephony.asterisk_program import cache_dir
 from telephony.commands.output import clear_errors, print_table, stderr, stdout
 from telephony.demo.stage import Stage
 from telephony.errors import HotlineError, SetupError
-from telephony.settings import TIME_ZONE
+from telephony.settings import TIME_ZONE, as_environment
 
 LEG_COLUMNS = ("started", "role", "party", "department", "ring", "talk", "cause", "state", "case")
 
@@ -74,7 +75,10 @@ def run() -> None:
         _explain(stage)
         while not stopped.wait(0.5):
             if stage.service.process is None or stage.service.process.poll() is not None:
-                raise HotlineError(f"the service has ended by itself; see {folder}/service.log")
+                # The PBX and its calls go on meanwhile, as with a service manager.
+                _say(f"the service has ended ({folder}/service.log); it is started again ...")
+                stage.service.start()
+                _say("the service is ready again")
         _say("stopping ...")
 
 
@@ -102,10 +106,15 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     except OSError as error:
         raise SetupError(f"{error}; name a folder for it: HOTLINE_CACHE_DIR") from None
     folder.chmod(0o755)
+    stays = False
     try:
         yield folder
+    except HotlineError:  # it may name a log of this folder
+        stays = True
+        raise
     finally:
-        shutil.rmtree(folder)
+        if not stays:
+            shutil.rmtree(folder)
 
 
 def _play(stage: Stage, name: str, scene: Any) -> dict[str, Any]:
@@ -184,6 +193,15 @@ API    {stage.service.url}/api/v1
 token  {token} (admin)
 files  {stage.folder}
 """,
+        markup=False,
+        soft_wrap=True,
+    )
+    environment = stage.folder / "environment"
+    environment.touch(mode=0o600)
+    settings = as_environment(stage.settings).items()
+    environment.write_text("".join(f"export {name}={shlex.quote(one)}\n" for name, one in settings))
+    stdout.print(
+        f"Commands such as `hotline cases` speak to this system after:  . {environment}\n",
         markup=False,
         soft_wrap=True,
     )

@@ -46,7 +46,11 @@ def render(
     ] = "127.0.0.1/255.255.255.255",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write the configuration; only files that differ are touched, and none that you edited."""
+    """Write the configuration; only files that differ are touched.
+
+    A file that hotline did not make is never written over. What you changed in one that it made is
+    lost with the next render: put additions into files of your own.
+    """
     first, _, last = rtp.partition("-")
     if not (first.isdecimal() and last.isdecimal() and int(first) < int(last) < 65536):
         raise typer.BadParameter(f"{rtp!r} is no range such as 10000-10999", param_hint="--rtp")

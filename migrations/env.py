@@ -11,6 +11,7 @@ import telephony.matters.models
 import telephony.messages.models
 import telephony.orders.models
 import telephony.orders.outbox_models
+import telephony.people.models
 import telephony.record.gap_models
 import telephony.retention.models  # noqa: F401 - its tables belong to the metadata
 from telephony.models import Record

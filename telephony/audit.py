@@ -44,6 +44,14 @@ What = Literal[
     "message-skip",
     "message",
     "message-sound",
+    "sign-in",
+    "sign-in-failed",
+    "sign-in-locked",
+    "sign-out",
+    "password",
+    "person-added",
+    "person-changed",
+    "sessions-ended",
 ]
 
 

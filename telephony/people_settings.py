@@ -87,6 +87,8 @@ class Token(Section):
     def _agents_are_somebody(self) -> Self:
         if self.role == "agent" and self.agent is None:
             raise ValueError("a token of role agent names its agent, whose calls alone it may move")
+        if self.role == "auditor" and self.sees_numbers:
+            raise ValueError("a token of role auditor sees numbers masked")
         return self
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, StringCon
 TIME_ZONE = "Asia/Shanghai"
 """Hours, days and what people read are always in this zone, whatever the host says."""
 
-Role = Literal["agent", "supervisor", "admin"]
+Role = Literal["agent", "supervisor", "admin", "auditor", "integrator"]
 
 # These end up in dialplan lines and AMI values, so they are words, not free text.
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]

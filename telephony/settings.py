@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from datetime import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,10 +30,10 @@ from telephony.agent_settings import DEFAULT_PAUSE_REASONS, Callback, PauseReaso
 from telephony.around.settings import Parking, Recording, Supervisor, around_agrees
 from telephony.bulk.settings import Exports, Retention
 from telephony.deadlines.settings import Deadlines, Mail
-from telephony.errors import DeskNotFound, NumberNotAllowed, SettingsError
+from telephony.errors import DeskNotFound, LineNotFound, NumberNotAllowed, SettingsError
+from telephony.line_settings import FurtherLine, Line, lines_agree, spread_lines
 from telephony.matters.settings import MatterSettings
 from telephony.messages.settings import Messages, messages_agree
-from telephony.office_hours import NoHours, Windows, parse_windows, text_of, without
 from telephony.orders.settings import Outbox, Platform, platforms_agree
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
 from telephony.people_settings import (
@@ -46,14 +45,12 @@ from telephony.people_settings import (
     Room,
     Token,
 )
+from telephony.people.settings import SignIn
 from telephony.record.settings import RecordWatch
 from telephony.setting_types import (
     TIME_ZONE,
-    Break,
-    Extension,
     Id,
     KeyCode,
-    Name,
     Role,
     Section,
     as_extension,
@@ -68,6 +65,7 @@ __all__ = [
     "Agent",
     "Desk",
     "Key",
+    "Line",
     "Role",
     "Room",
     "Token",
@@ -90,64 +88,6 @@ class Pbx(Section):
     )
 
 
-class Line(Section):
-    """The public number and its hours."""
-
-    name: Name = "民意服务中心"
-    number: Extension = "2800122"
-    area_code: Extension = "0421"
-    country_code: Extension = "86"
-    opens: time = time(8, 30)
-    closes: time = time(17, 0)
-    breaks: list[Break] = Field([], description="the line is closed meanwhile, as 12:00-13:30")
-    queue_wait_s: int = Field(120, ge=5, le=3600)
-    agent_ring_s: int = Field(20, ge=1, le=300)
-    wrapup_s: int = Field(0, ge=0, le=3600)
-    message_max_s: int = Field(180, ge=5, le=3600)
-    message_min_s: int = Field(1, ge=0, le=60)
-    language: Id = "zh"
-
-    @model_validator(mode="after")
-    def _is_open_at_all(self) -> Self:
-        if self.opens >= self.closes:
-            raise ValueError(f"opens {self.opens:%H:%M} is not before closes {self.closes:%H:%M}")
-        try:
-            self.windows  # noqa: B018 - raises what is wrong with the breaks
-        except NoHours as error:
-            raise ValueError(f"breaks: {error}") from None
-        return self
-
-    @property
-    def windows(self) -> Windows:
-        """The hours of an ordinary working day, without its breaks."""
-        breaks = [parse_windows(one.replace(":", "")) for one in self.breaks]
-        return without(self.opens, self.closes, tuple(part for one in breaks for part in one))
-
-    @property
-    def hours(self) -> str:
-        """The same as the dialplan writes it: 0830-1200,1330-1700."""
-        return text_of(self.windows)
-
-    @property
-    def full_number(self) -> str:
-        """The number as a citizen dials it from outside the city: 04212800122."""
-        return self.area_code + self.number
-
-    @property
-    def dialled_forms(self) -> list[str]:
-        """Every form in which a trunk may deliver the number (E.164 with and without +)."""
-        national = self.area_code.removeprefix("0") + self.number
-        cc = self.country_code
-        return [
-            self.number,
-            self.full_number,
-            national,
-            cc + national,
-            "+" + cc + national,
-            "00" + cc + national,
-        ]
-
-
 class Http(Section):
     """Where the service listens."""
 
@@ -166,6 +106,7 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///hotline.sqlite"
     pbx: Pbx = Pbx()
     line: Line = Line()
+    lines: list[FurtherLine] = []
     desks: list[Desk] = DEFAULT_DESKS
     agents: list[Agent] = []
     groups: list[Group] = []
@@ -195,10 +136,16 @@ class Settings(BaseSettings):
     )
     http: Http = Http()
     tokens: list[Token] = []
+    sign_in: SignIn = SignIn()
     platforms: list[Platform] = []
     outbox: Outbox = Outbox()
     deadlines: Deadlines = Deadlines()
     mail: Mail = Mail()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lines_have_much_in_common(cls, data: Any) -> Any:
+        return spread_lines(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
@@ -231,6 +178,7 @@ class Settings(BaseSettings):
         outside_agrees(self.outside, [*desks, *agents, *groups, *supervisors])
         partners_agree(self.partners, desks)
         messages_agree(self.messages, desks)
+        lines_agree(self.line, self.lines, desks)
         platforms_agree(self.platforms, desks, [*agents, *groups])
         codes = [*(key.code for key in self.keys), self.matters.key]
         everybody = [*desks, *agents, *groups]
@@ -254,6 +202,19 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+
+    @property
+    def every_line(self) -> list[Line]:
+        """All lines, the first one first."""
+        return [self.line, *self.lines]
+
+    def line_named(self, name: str) -> Line:
+        """The line with this id, name or number; raises :class:`LineNotFound`."""
+        for line in self.every_line:
+            if line.is_named(name):
+                return line
+        known = ", ".join(line.id or line.number for line in self.every_line)
+        raise LineNotFound(f"no line {name!r} in the settings; there are: {known}")
 
     def desk(self, desk_id: str) -> Desk:
         """The desk with this id; raises :class:`DeskNotFound`."""

@@ -1,0 +1,175 @@
+"""What a person may be, what a password must be, and how long one waits after wrong ones. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from telephony.errors import HotlineError, InvalidValue, NotFound, WrongState
+from telephony.setting_types import Role
+
+NAME = re.compile(r"\w[\w.-]{0,31}")
+LONGEST_PASSWORD = 200
+DIFFERENT = 5
+"""So many different characters a password has at least."""
+FORGOTTEN_AFTER = timedelta(hours=1)
+"""Wrong passwords count together unless so long passes without one."""
+WIDER = 4
+"""A name over all addresses, and an address over all names, may fail so many times as often."""
+PAGES: tuple[tuple[Role, str], ...] = (
+    ("admin", "/admin"),
+    ("supervisor", "/console"),
+    ("agent", "/desk"),
+    ("auditor", "/console"),
+    ("integrator", "/admin"),
+)
+
+
+class PersonNotFound(NotFound):
+    """Nobody with this name may sign in."""
+
+    code = "person-not-found"
+    title = "No such person"
+
+
+class PersonExists(WrongState):
+    """Somebody has this name already."""
+
+    code = "person-exists"
+    title = "The name is taken"
+
+
+class LastAdmin(WrongState):
+    """Nobody could change people any more."""
+
+    code = "last-admin"
+    title = "The last admin stays"
+
+
+class PersonInvalid(InvalidValue):
+    """Something about a person cannot be; ``extra['field']`` names what."""
+
+    code = "person-invalid"
+    title = "This person cannot be so"
+
+
+class PasswordWeak(InvalidValue):
+    """A new password that is too easily guessed; ``extra['rule']`` says which rule it breaks."""
+
+    code = "password-weak"
+    title = "The password is too weak"
+
+
+class WrongPassword(InvalidValue):
+    """The present password was given wrongly by somebody who is signed in."""
+
+    code = "wrong-password"
+    title = "The password is wrong"
+
+
+class SignInRefused(HotlineError):
+    """Name or password are wrong, or the person may not sign in any more; which is not said."""
+
+    code = "sign-in-refused"
+    status = 401
+    title = "Name or password is wrong"
+
+
+class TooManyTries(HotlineError):
+    """Too many wrong passwords; ``extra['wait_s']`` says for how many seconds no more are read."""
+
+    code = "too-many-tries"
+    status = 429
+    title = "Too many wrong passwords"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who may sign in. ``sees_numbers`` None: as the roles say."""
+
+    name: str
+    display_name: str
+    roles: tuple[Role, ...]
+    agent: str | None = None
+    department: str = ""
+    active: bool = True
+    may_monitor: bool = False
+    sees_numbers: bool | None = None
+
+    @property
+    def page(self) -> str:
+        """Where the person's work is."""
+        return next(page for role, page in PAGES if role in self.roles)
+
+
+def name_of(typed: str) -> str:
+    """A name in the one spelling in which it is stored: width and case do not matter."""
+    return unicodedata.normalize("NFKC", typed).strip().casefold()
+
+
+def check_person(person: Person, phones: Collection[str]) -> None:
+    """Raise :class:`PersonInvalid` for what cannot be.
+
+    ``phones`` are the extensions of the settings' agents and supervisors; without any, none is
+    looked for.
+    """
+    if not NAME.fullmatch(person.name):
+        rule = "1 to 32 letters, digits, dots and hyphens, beginning with a letter or digit"
+        raise PersonInvalid(f"a name is {rule}", field="name")
+    if not person.display_name.strip():
+        raise PersonInvalid("what others call this person must not be empty", field="display_name")
+    if not person.roles:
+        raise PersonInvalid("a person has at least one role", field="roles")
+    if person.agent is None and "agent" in person.roles:
+        raise PersonInvalid("the role agent needs the number of an agent's phone", field="agent")
+    if person.agent is not None and phones and person.agent not in phones:
+        known = ", ".join(sorted(phones))
+        raise PersonInvalid(
+            f"no phone {person.agent} in the settings; there are: {known}", field="agent"
+        )
+    if person.may_monitor and not {"supervisor", "admin"} & set(person.roles):
+        raise PersonInvalid("only supervisors and admins may listen to calls", field="may_monitor")
+    if person.sees_numbers and set(person.roles) == {"auditor"}:
+        raise PersonInvalid("an auditor sees numbers masked", field="sees_numbers")
+
+
+def check_password(password: str, name: str, shortest: int) -> None:
+    """Raise :class:`PasswordWeak` unless it is long enough and not easily guessed."""
+    if len(password) < shortest:
+        raise PasswordWeak(f"a password has at least {shortest} characters", rule="short")
+    if len(password) > LONGEST_PASSWORD:
+        raise PasswordWeak(f"a password has at most {LONGEST_PASSWORD} characters", rule="long")
+    if len(set(password)) < DIFFERENT:
+        raise PasswordWeak(f"at least {DIFFERENT} of its characters differ", rule="uniform")
+    if len(name) >= DIFFERENT - 2 and name in name_of(password):
+        raise PasswordWeak("it must not contain the name", rule="name")
+
+
+def wait_after(failures: int, allowed: int, first_s: int, longest_s: int) -> int:
+    """Seconds until the next password is read after so many wrong ones in a row."""
+    if failures < allowed:
+        return 0
+    return min(longest_s, first_s * 2 ** min(failures - allowed, 20))
+
+
+def counted(name: str, address: str, tries: int) -> dict[str, int]:
+    """What a wrong password counts against, and how many of them each may have."""
+    return {
+        f"both {name} {address}": tries,
+        f"name {name}": tries * WIDER,
+        f"address {address}": tries * WIDER,
+    }
+
+
+def in_order(roles: Iterable[str]) -> tuple[Role, ...]:
+    """Roles without doubles, the one with the most work first."""
+    wanted = set(roles)
+    return tuple(role for role, _ in PAGES if role in wanted)
+
+
+def next_failures(before: int, last: datetime | None, now: datetime) -> int:
+    """How many wrong passwords in a row there are with this one."""
+    return before + 1 if last is not None and now - last < FORGOTTEN_AFTER else 1

@@ -10,6 +10,8 @@ from sqlalchemy import select
 
 from telephony.cases.store import CASES, LEDGER, entry_of_row, table
 from telephony.database import Database
+from telephony.errors import CaseNotFound
+from telephony.record.query_parts import storable
 from telephony.responsibility import Entry, Problem, verify
 from telephony.retention.models import DeletedCase, DeletionRecord
 from telephony.retention.rules import head_line, verify_deletions
@@ -76,6 +78,20 @@ async def verify_ledger(database: Database) -> LedgerReport:
     ]
     cases = len(heads.keys() | seen)
     return LedgerReport(cases, entries, sorted(problems, key=_place), len(gone))
+
+
+async def verify_case(database: Database, case: str) -> LedgerReport:
+    """Check one case. Raises :class:`CaseNotFound`, :class:`DatabaseUnavailable`."""
+    async with database.reading() as connection:
+        asked = select(CASES.c.entries, CASES.c.head).where(CASES.c.case_id == storable(case))
+        head = (await connection.execute(asked)).one_or_none()
+        if head is None:
+            raise CaseNotFound(f"no case {case!r} is on record")
+        query = select(LEDGER).where(LEDGER.c.case_id == case).order_by(LEDGER.c.number)
+        rows = (await connection.execute(query)).mappings()
+        ledger = [entry_of_row(dict(row)) for row in rows]
+    problems = list(verify(ledger, {case: (head.entries, head.head)}))
+    return LedgerReport(1, len(ledger), problems)
 
 
 def _place(problem: Problem) -> tuple[str, int]:

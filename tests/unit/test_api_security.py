@@ -54,6 +54,7 @@ HEARING = ("GET", "/api/v1/recordings/{recording}/sound")
 FORBIDDEN: dict[str, set[tuple[str, str]]] = {
     "agent": {
         ("GET", "/api/v1/legs/export"),
+        ("GET", "/api/v1/find"),
         *EXPORTS,
         *RETENTION,
         ("GET", "/api/v1/gaps"),

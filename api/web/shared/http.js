@@ -1,0 +1,122 @@
+// Requests to the service, with the session's cookie and its CSRF token; errors in people's words.
+import { has, t } from "./i18n.js";
+
+const API = "/api/v1";
+const LIMIT_MS = 15000;
+let csrf = "";
+
+/** An answer that says what is wrong (RFC 9457). */
+export class Problem extends Error {
+  constructor(body) {
+    super(body.detail || body.title || body.code);
+    this.code = body.code;
+    this.status = body.status;
+    this.title = body.title || "";
+    this.detail = body.detail || "";
+    this.errors = body.errors || [];
+    this.body = body;
+  }
+
+  /** What is wrong, for people. */
+  get words() {
+    const key = `problem.${this.code}`;
+    return has(key) ? t(key, this) : t("problem.other", this);
+  }
+
+  /** What is wrong at each field of the body or the query, by the field's name. */
+  get fields() {
+    return Object.fromEntries(
+      this.errors.map((one) => [one.field.replace(/^(body|query|path)\./, ""), fieldWords(one.message)]),
+    );
+  }
+}
+
+/** The server could not be reached: nothing is known to have been done. */
+export class Offline extends Problem {
+  constructor() {
+    super({ code: "offline", status: 0, title: "offline" });
+  }
+}
+
+const FIELD_WORDS = [
+  [/field required|should not be empty|at least 1 (character|item)/i, "field.required"],
+  [/at least (\d+) character/i, "field.short"],
+  [/at most (\d+) character/i, "field.long"],
+  [/match pattern/i, "field.pattern"],
+  [/valid (integer|number)|unable to parse string as/i, "field.number"],
+  [/valid (date|datetime|time)/i, "field.date"],
+  [/Input should be '/i, "field.known"],
+  [/greater than|less than/i, "field.range"],
+  [/extra inputs/i, "field.extra"],
+];
+
+/** A message of the server about one field, in the user's language. */
+export function fieldWords(message) {
+  for (const [pattern, key] of FIELD_WORDS) {
+    const found = pattern.exec(message);
+    if (found) return t(key, { n: found[1] });
+  }
+  return t("field.wrong", { why: message });
+}
+
+export function setCsrf(token) {
+  csrf = token || "";
+}
+
+/** The answer to a request as the browser gives it; raises Problem or Offline. */
+export async function request(method, path, { query, body, headers = {}, signal } = {}) {
+  const url = new URL(path.startsWith("/") ? API + path : path, location.origin);
+  for (const [name, value] of Object.entries(query || {})) {
+    if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, value);
+  }
+  const raw = body instanceof Blob || body instanceof ArrayBuffer || typeof body === "string";
+  const sent = { Accept: "application/json", ...headers };
+  if (method !== "GET") sent["X-CSRF-Token"] = csrf;
+  if (body !== undefined && !raw) sent["Content-Type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(url, {
+      method, headers: sent, credentials: "same-origin", cache: "no-store",
+      body: body === undefined || raw ? body : JSON.stringify(body),
+      signal: signal || AbortSignal.timeout(LIMIT_MS),
+    });
+  } catch (error) {
+    if (signal && signal.aborted) throw error;
+    throw new Offline();
+  }
+  if (answer.ok) return answer;
+  let problem = { code: `http-${answer.status}`, status: answer.status, title: answer.statusText };
+  if ((answer.headers.get("Content-Type") || "").includes("json")) problem = await answer.json();
+  if (answer.status === 401 && path !== "/session") dispatchEvent(new CustomEvent("hotline:signed-out"));
+  throw new Problem(problem);
+}
+
+async function json(method, path, options) {
+  const answer = await request(method, path, options);
+  return answer.status === 204 ? null : answer.json();
+}
+
+export const http = {
+  get: (path, query, options = {}) => json("GET", path, { query, ...options }),
+  post: (path, body, options = {}) => json("POST", path, { body, ...options }),
+  put: (path, body, options = {}) => json("PUT", path, { body, ...options }),
+  patch: (path, body, options = {}) => json("PATCH", path, { body, ...options }),
+  del: (path, query, options = {}) => json("DELETE", path, { query, ...options }),
+};
+
+/** Who is signed in here, or null. */
+export async function session() {
+  try {
+    const who = await http.get("/session");
+    setCsrf(who.csrf);
+    return who;
+  } catch (error) {
+    if (error.status === 401) return null;
+    throw error;
+  }
+}
+
+/** Words for any error that a page may show. */
+export function errorWords(error) {
+  return error instanceof Problem ? error.words : String(error.message || error);
+}

@@ -66,6 +66,13 @@ class DeskNotFound(NotFound):
     title = "No such desk"
 
 
+class LineNotFound(NotFound):
+    """No line with this id, name or number is in the settings."""
+
+    code = "line-not-found"
+    title = "No such line"
+
+
 class NumberNotAllowed(HotlineError):
     """An outside number that is not on the list of those that calls may be handed to."""
 

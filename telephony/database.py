@@ -64,6 +64,11 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def file(self) -> Path | None:
+        """The file of SQLite; None for one in memory, and for PostgreSQL."""
+        return self._file
+
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reads; raises :class:`DatabaseUnavailable`."""

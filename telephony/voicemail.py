@@ -13,6 +13,7 @@ import hashlib
 import re
 import time
 import wave
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -123,7 +124,10 @@ class Voicemail:
         database: Database,
         settings: Settings,
         book: MessageBook,
+        acts: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``acts``: whether it is this process that looks, of several on one database."""
+        self._acts = acts
         self.not_taken = 0
         """Messages that the PBX could not write since this service started."""
         self._pbx = pbx
@@ -221,6 +225,9 @@ class Voicemail:
             except TimeoutError:
                 pass
             self._due.clear()
+            if not self._acts():
+                self._lamp = None
+                continue
             try:
                 await self._adopt()
                 while await self._look():

@@ -13,6 +13,7 @@ Event: https://docs.asterisk.org/Asterisk_22_Documentation/API_Documentation/AMI
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -38,10 +39,13 @@ LOST = 27
 
 
 class DeadPhones:
-    """Watches the phones of one PBX that hold calls."""
+    """Watches the phones of one PBX that hold calls.
 
-    def __init__(self, pbx: Pbx, calls: LiveCalls) -> None:
-        self._pbx, self._calls = pbx, calls
+    ``acts``: whether it is this process that does so, of several on one database.
+    """
+
+    def __init__(self, pbx: Pbx, calls: LiveCalls, acts: Callable[[], bool] = lambda: True) -> None:
+        self._pbx, self._calls, self._acts = pbx, calls, acts
         self._asked: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop_listening = pbx.client.add_event_listener(self._on_event, EVENTS)
@@ -57,7 +61,12 @@ class DeadPhones:
         phone, status = event.get("EndpointName"), event.get("ContactStatus")
         if status == "Reachable" and phone in self._asked:
             self._asked[phone].set()
-        elif status == "Unreachable" and phone not in self._asked and self._held_by(phone):
+        elif (
+            status == "Unreachable"
+            and phone not in self._asked
+            and self._acts()
+            and self._held_by(phone)
+        ):
             task = asyncio.create_task(self._ask_again(phone), name=f"phone {phone}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -7,6 +7,7 @@ time. What happens while no service runs is not known, and stays so.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -28,10 +29,14 @@ NOTE_LIMIT_S = 10
 
 
 class HoldNotes:
-    """Notes each hold of a leg that talks with a citizen. One per PBX: the service's."""
+    """Notes each hold of a leg that talks with a citizen. One per PBX: the service's.
 
-    def __init__(self, pbx: Pbx, calls: LiveCalls) -> None:
+    ``acts``: whether it is this process that does so, of several on one database.
+    """
+
+    def __init__(self, pbx: Pbx, calls: LiveCalls, acts: Callable[[], bool] = lambda: True) -> None:
         self._pbx = pbx
+        self._acts = acts
         self._calls = calls
         self._running: set[asyncio.Task[None]] = set()
         self._stop_listening = pbx.client.add_event_listener(self._on_event, EVENTS)
@@ -42,6 +47,8 @@ class HoldNotes:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def _on_event(self, event: Event) -> None:
+        if not self._acts():
+            return
         channel = self._calls.channel(event.get("Uniqueid"))
         if channel is None or channel.role not in ("agent", "target") or not channel.account:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,15 +25,22 @@ RETRY_S = 5.0
 
 
 class CalendarKeeper:
-    """Pushes the calendar; the PBX goes on deciding by what it has when this cannot."""
+    """Pushes the calendar; the PBX goes on deciding by what it has when this cannot.
 
-    def __init__(self, pbx: Pbx, book: CalendarBook) -> None:
+    ``acts``: whether it is this process that pushes by itself, of several on one database.
+    """
+
+    def __init__(
+        self, pbx: Pbx, book: CalendarBook, acts: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._acts = acts
         self._pbx = pbx
         self._book = book
         self._due = asyncio.Event()
         self._one = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._told = ""
+        self._asked = False  # by somebody who changed the calendar here
         pbx.client.on_up(self._on_up)
 
     def start(self) -> None:
@@ -53,6 +61,7 @@ class CalendarKeeper:
 
     def poke(self) -> None:
         """The calendar has changed: push soon."""
+        self._asked = True
         self._due.set()
 
     async def _on_up(self) -> None:
@@ -71,11 +80,15 @@ class CalendarKeeper:
 
     async def _attempt(self) -> float:
         """One push; how long until the next in seconds."""
+        if not (self._acts() or self._asked):
+            return EVERY_S
+        self._asked = False
         try:
             done = await self.push()
         except PbxUnavailable:
             return EVERY_S  # the next link-up comes first
         except HotlineError as error:
+            self._asked = True
             if error.detail != self._told:
                 log.warning("the calendar was not pushed", reason=error.detail, code=error.code)
             self._told = error.detail

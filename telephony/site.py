@@ -1,0 +1,179 @@
+"""One PBX as a service has it: call control, the picture for those who watch, and its record.
+
+A service has one site for each PBX of the settings. Of several services on one database, one owns a
+PBX at a time (``telephony/ownership``): it reads the PBX's CEL, pushes its calendar and lights its
+lamps. Commands (transfer, three-way call …) work at each, for each has a link of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import structlog
+
+from telephony import logs
+from telephony.around.dead_phones import DeadPhones
+from telephony.around.hold_notes import HoldNotes
+from telephony.calendar.keeper import CalendarKeeper
+from telephony.calendar.push import Switch
+from telephony.call_control import CallControl
+from telephony.live.watch import LiveWatch
+from telephony.matters.proposals import Proposals
+from telephony.ownership.keeper import Ownership
+from telephony.recorder import Recorder
+from telephony.rooms.outcome import RoomOutcomes
+from telephony.voicemail import Voicemail
+
+if TYPE_CHECKING:
+    from telephony.ami_client import Event
+    from telephony.calendar.book import CalendarBook
+    from telephony.cases.book import CaseBook
+    from telephony.cases.nuisance import Nuisance
+    from telephony.database import Database
+    from telephony.matters.book import MatterBook
+    from telephony.messages.book import MessageBook
+    from telephony.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 2.0
+LAG_LIMIT_S = 60.0
+"""How far behind the PBX the record may be before the service counts as not ready."""
+
+
+class Shared:
+    """What all sites of a service have in common."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        nuisance: Nuisance,
+        calendar: CalendarBook,
+        messages: MessageBook,
+        matters: MatterBook,
+        cases: CaseBook,
+    ) -> None:
+        self.database = database
+        self.nuisance = nuisance
+        self.calendar = calendar
+        self.messages = messages
+        self.matters = matters
+        self.cases = cases
+        self.migrated = asyncio.Event()
+        """Set once the database has our tables."""
+
+
+class Site(CallControl):
+    """Call control and the record of one PBX; ``settings`` are those that hold there."""
+
+    def __init__(self, settings: Settings, shared: Shared) -> None:
+        super().__init__(settings)
+        self._shared = shared
+        self.name = settings.pbx.name
+        self.owner = Ownership(shared.database, self.name)
+        self.room_outcomes = RoomOutcomes(self, shared.database)
+        self.calendar = CalendarKeeper(self.pbx, shared.calendar, self._acts)
+        self.switch = Switch(self.pbx, settings)
+        self.voicemail = Voicemail(
+            *(self.pbx, self.calls, self.callbacks, shared.database, settings, shared.messages),
+            acts=self._acts,
+        )
+        self.live = LiveWatch(self.pbx, self.calls, self.live_agents, shared.nuisance.shape_of)
+        self.proposals = Proposals(
+            *(shared.matters, self.pbx, self.calls, shared.cases.sides.same),
+            tell=lambda shape: self.live.feed.changed({"proposals": [shape]}),
+        )
+        self.hold_notes = HoldNotes(self.pbx, self.calls, self._acts)
+        self.dead_phones = DeadPhones(self.pbx, self.calls, self._acts)
+        self.recorder: Recorder | None = None
+        self.records = settings.pbx.cel_file is not None
+        """Whether legs of this PBX are recorded at all."""
+        self._record: asyncio.Task[None] | None = None
+        if self.records:
+            self.recorder = Recorder(settings, shared.database)
+            self.client.add_event_listener(self._on_news, {"Hangup", "UserEvent"})
+
+    async def start(self) -> None:
+        """Start all parts; returns at once."""
+        await super().start()
+        if not self.records:
+            log.warning("no legs are recorded: pbx.cel_file is not set", pbx=self.name)
+        for part in (self.calendar, self.voicemail, self.proposals):
+            part.start()
+        self._record = asyncio.create_task(self._keep_record(), name="record")
+
+    async def stop(self) -> None:
+        """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
+        # From the last one to the first; one that fails keeps none of the others from stopping.
+        async with AsyncExitStack() as ends:
+            ends.push_async_callback(self.owner.stop)
+            ends.push_async_callback(self._end_record)
+            ends.push_async_callback(super().stop)
+            ends.callback(self.room_outcomes.close)
+            ends.push_async_callback(self.dead_phones.close)
+            ends.push_async_callback(self.hold_notes.close)
+            for part in (self.calendar, self.voicemail, self.proposals):
+                ends.push_async_callback(part.stop)
+            ends.callback(self.live.close)
+
+    @property
+    def link_up(self) -> bool:
+        """Whether the PBX is seen now: the link stands and the picture of its calls is whole."""
+        return self.client.up and self.calls.ready
+
+    def recorder_ready(self) -> bool:
+        """Whether the record of this PBX is kept, here or by another process."""
+        if not self.records or self.owner.state == "waiting":
+            return True
+        if not self._shared.migrated.is_set():
+            return False
+        if self.recorder is None or (self._record is not None and self._record.done()):
+            return False
+        return self.recorder.lag.seconds < LAG_LIMIT_S
+
+    def _acts(self) -> bool:
+        return self.owner.acts
+
+    def _on_news(self, _event: Event) -> None:
+        if self.recorder is not None:
+            self.recorder.poke()
+
+    async def _end_record(self) -> None:
+        if self._record is not None:
+            self._record.cancel()
+            await asyncio.gather(self._record, return_exceptions=True)
+
+    async def _keep_record(self) -> None:
+        await self._shared.migrated.wait()
+        self.owner.start()
+        while True:
+            await self.owner.owned()
+            # What fell due while another process was the owner is done now.
+            self.calendar.poke()
+            self.voicemail.poke()
+            if self.records:
+                await self._record_while_owned()
+            else:
+                await self.owner.lost()
+
+    async def _record_while_owned(self) -> None:
+        lost = asyncio.create_task(self.owner.lost(), name="owner lost")
+        try:
+            while not lost.done():
+                # Always anew: what another process stored meanwhile is looked up.
+                self.recorder = Recorder(self.settings, self._shared.database)
+                running = asyncio.create_task(self.recorder.run(), name="recorder")
+                try:
+                    await asyncio.wait([running, lost], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    running.cancel()
+                    error = (await asyncio.gather(running, return_exceptions=True))[0]
+                if isinstance(error, Exception):
+                    logs.unexpected(log, "the record failed and starts anew", error)
+                    self.recorder = None
+                    await asyncio.sleep(RETRY_S)
+        finally:
+            lost.cancel()

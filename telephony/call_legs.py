@@ -20,18 +20,17 @@ with ``started_at`` unknown, ``open`` while it lasts and ``cut_off`` when it end
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from operator import itemgetter
-from typing import Any
 
-from telephony.cel.rows import CelRow, Fact, read_fact
-from telephony.legs.channels import Call, bridge_id
+from telephony.cel.rows import USER_DEFINED, CelRow, read_fact
+from telephony.legs.channels import bridge_id
+from telephony.legs.gathering import GatheredCall, Row, by_time, is_known
 from telephony.legs.model import Directory, Leg
-from telephony.legs.rules import is_case, legs_of_call
+from telephony.legs.restarts import Restarts, made_by, parse_uniqueid
+from telephony.legs.rules import is_case
 
-__all__ = ["Directory", "GatheredCall", "Leg", "LegBuilder", "build_legs"]
+__all__ = ["Directory", "GatheredCall", "Leg", "LegBuilder", "Row", "build_legs"]
 
 GRACE_S = 60
 """A row may come this long after later ones."""
@@ -45,72 +44,10 @@ JUMP_US = 3600 * 1_000_000
 CHUNK = 1024
 """Rows that are taken before calls that are over are looked for."""
 
-_by_time = itemgetter(0)
-
-Row = tuple[Any, ...]
-"""The values of a :class:`CelRow`. A plain tuple is taken apart several times faster."""
-
-
-class GatheredCall:
-    """All rows of one call so far, read as they come."""
-
-    __slots__ = (
-        *("awaited", "changed", "closed", "is_odd", "keys", "last_at", "lost", "mixed"),
-        *("open", "rows"),
-    )
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.mixed = False  # the rows are to be put in order, and some may be there twice
-        self.keys: list[str] = []
-        self.open: set[str] = set()  # channels that have not ended
-        self.closed: set[str] = set()
-        self.lost: set[str] = set()  # channels that were cut off
-        self.awaited: set[str] = set()  # linkedids: channels without a row so far
-        self.is_odd = False  # some are lost or awaited
-        self.last_at = 0
-        self.changed = False
-
-    @property
-    def is_over(self) -> bool:
-        return self.open <= self.lost
-
-    def lose(self, channels: Set[str]) -> None:
-        """These channels were cut off: no row of theirs will come."""
-        self.lost |= channels
-        self.is_odd = True
-
-    def legs(self, pbx: str, directory: Directory) -> tuple[list[Leg], list[Fact]]:
-        """The legs of the call as its rows stand, and what our dialplan noted."""
-        if self.mixed:
-            # Rows of the same time stand in the order of their coming.
-            self.rows.sort(key=_by_time)
-            if _has_same_times(self.rows):
-                self.rows = list(dict.fromkeys(self.rows))
-        return legs_of_call(Call(self.rows), pbx, directory, self.lost)
-
-
-@dataclass(slots=True)
-class Run:
-    """The channels of one run of Asterisk, as far as seen: epochs and counters of uniqueids."""
-
-    first_epoch: int
-    first_counter: int
-    last_epoch: int
-    last_counter: int
-    before: int = 0  # the run before had a channel with this epoch
-    shown_by: str = ""  # the channel that showed that it is another run
-
-    def take(self, epoch: int, counter: int) -> None:
-        """Another channel of this run."""
-        if epoch > self.last_epoch:
-            self.last_epoch = epoch
-        elif epoch < self.first_epoch:
-            self.first_epoch = epoch
-        if counter > self.last_counter:
-            self.last_counter = counter
-        elif counter < self.first_counter:
-            self.first_counter = counter
+_ENDS = frozenset(("CHAN_END", "HANGUP"))
+_TYING = _ENDS | {"CHAN_START", "ANSWER", "BRIDGE_ENTER", "BRIDGE_START", USER_DEFINED}
+"""Events whose linkedid, account and facts tie channels together."""
+_HALVES = frozenset((";1", ";2"))
 
 
 class LegBuilder:
@@ -127,8 +64,7 @@ class LegBuilder:
         self._index: dict[str, GatheredCall] = {}
         self._changed: list[GatheredCall] = []
         self._over: deque[tuple[int, GatheredCall]] = deque()
-        self._runs: dict[str, Run] = {}  # PBX -> its run since the last restart
-        self._shared: set[str] = set()  # uniqueids of two PBXs without a system name
+        self._restarts = Restarts()
         self._by_name = False  # the rows name a bridge by its channels
 
     def __contains__(self, key: str) -> bool:
@@ -139,36 +75,47 @@ class LegBuilder:
         self.feed_all((row,))
 
     def feed_all(self, rows: Iterable[Row]) -> None:
-        """Take rows."""
-        find, ties, changed = self._index.get, _TIES.get, self._changed
+        """Take rows. What comes with nearly every row stands here in one piece: it is hot."""
+        find, changed, over = self._index.get, self._changed, self._over
+        now = self.now
         for values in rows:
             row = values if type(values) is tuple else tuple(values)
-            at, event, _, uniqueid, linkedid, _, _, _, _, _, account, _, _, _ = row
+            at, event, uniqueid = row[0], row[1], row[3]
             call = find(uniqueid)
             if call is None:
-                call = self._begin(uniqueid, linkedid, event)
+                call = self._begin(uniqueid, row[4], event)
             held = call.rows
             if at > call.last_at:
                 call.last_at = at
-                if at > self.now:
-                    if at - self.now < JUMP_US or self._jumps(at):
-                        self.now = at
+                if at > now:
+                    if at - now < JUMP_US or self._jumps(at):
+                        self.now = now = at
                     else:
-                        call.mixed, call.last_at = True, self.now
+                        call.mixed, call.last_at = True, now
             elif at < call.last_at:
                 call.mixed = True
-            elif _is_known(row, held):
+            elif is_known(row, held):
                 continue
             held.append(row)
             if call.is_odd:
                 self._look_closer(call, row)
-            tie = ties(event)
-            if tie is not None:
+            if event in _TYING:
+                linkedid, account = row[4], row[10]
                 if linkedid != uniqueid and find(linkedid) is not call:
                     call = self._join_linkedid(call, linkedid)
                 if account and find(account) is not call and is_case(account):
                     call = self._join(call, account)
-                call = tie(self, call, row)
+                if event in _ENDS:
+                    if uniqueid in call.open:
+                        call.open.remove(uniqueid)
+                        if call.open <= call.lost:
+                            over.append((call.last_at, call))
+                elif event == "CHAN_START":
+                    call = self._start(call, row)
+                elif event != "ANSWER":
+                    call = (
+                        self._fact(call, row) if event == USER_DEFINED else self._enter(call, row)
+                    )
             if not call.changed:
                 call.changed = True
                 changed.append(call)
@@ -189,7 +136,7 @@ class LegBuilder:
     def _look_closer(self, call: GatheredCall, row: Row) -> None:
         uniqueid = row[3]
         if uniqueid in call.awaited:
-            call.awaited.remove(uniqueid)
+            call.awaited = call.awaited - {uniqueid}
             call.open.add(uniqueid)
         elif uniqueid in call.lost:
             self._not_lost(row[0], uniqueid)
@@ -256,10 +203,7 @@ class LegBuilder:
 
     def restart_after(self, uniqueid: str) -> tuple[str, int] | None:
         """The channel that showed that the run of this one is over, and when it was made."""
-        run = self._runs.get(_parse_uniqueid(uniqueid)[0])
-        if run is None or not run.shown_by:
-            return None
-        return run.shown_by, _parse_uniqueid(run.shown_by)[1] * 1_000_000
+        return self._restarts.shown_by(uniqueid)
 
     def calls(self) -> list[GatheredCall]:
         """All calls that are held in memory."""
@@ -274,8 +218,7 @@ class LegBuilder:
 
     def _join_linkedid(self, call: GatheredCall, linkedid: str) -> GatheredCall:
         if linkedid not in self._index:
-            call.awaited.add(linkedid)
-            call.is_odd = True
+            call.wait_for(linkedid)
         return self._join(call, linkedid)
 
     def _join(self, call: GatheredCall, key: str) -> GatheredCall:
@@ -291,16 +234,7 @@ class LegBuilder:
             call, other = other, call
         for moved in other.keys:
             self._index[moved] = call
-        call.keys += other.keys
-        call.rows += other.rows
-        call.mixed = True
-        call.open |= other.open
-        call.closed |= other.closed
-        call.lost |= other.lost
-        call.awaited |= other.awaited
-        call.is_odd |= other.is_odd
-        call.last_at = max(call.last_at, other.last_at)
-        other.keys = []
+        call.take_over(other)
         if call.is_over:
             self._over.append((call.last_at, call))
         return call
@@ -311,9 +245,11 @@ class LegBuilder:
         call.keys = []
 
     def _start(self, call: GatheredCall, row: Row) -> GatheredCall:
-        self._watch_restart(row[3])
+        gone = self._restarts.seen(row[3])
+        if gone is not None:
+            self._cut_off(*gone)
         name: str = row[2]
-        if name[-2:-1] == ";" and name[-1] in "12":
+        if name[-2:] in _HALVES:
             call = self._join(call, f"pair {name[:-2]} of {row[4]}")
         return self._join_name(call, name) if self._by_name else call
 
@@ -324,18 +260,6 @@ class LegBuilder:
         if before is not None:
             before.keys.remove(named)
         return self._join(call, named)
-
-    def _answer(self, call: GatheredCall, row: Row) -> GatheredCall:
-        return call  # its linkedid and account are all that matters
-
-    def _end(self, call: GatheredCall, row: Row) -> GatheredCall:
-        uniqueid = row[3]
-        if uniqueid not in call.closed:
-            call.closed.add(uniqueid)
-            call.open.discard(uniqueid)
-            if call.is_over:
-                self._over.append((call.last_at, call))
-        return call
 
     def _enter(self, call: GatheredCall, row: Row) -> GatheredCall:
         extra: str = row[13]
@@ -349,7 +273,7 @@ class LegBuilder:
         if not self._by_name:
             self._by_name = True
             rows = [one for each in dict.fromkeys(self._index.values()) for one in each.rows]
-            for row in sorted(rows, key=_by_time):
+            for row in sorted(rows, key=by_time):
                 if row[1] == "CHAN_START":
                     self._join_name(self._index[row[3]], row[2])
         for peer in peers.split(","):
@@ -366,28 +290,10 @@ class LegBuilder:
 
     # --- restarts
 
-    def _watch_restart(self, uniqueid: str) -> None:
-        system, epoch, counter = _parse_uniqueid(uniqueid)
-        if not epoch or system in self._shared:
-            return
-        run = self._runs.get(system)
-        if run is None:
-            self._runs[system] = Run(epoch, counter, epoch, counter)
-        elif epoch > run.last_epoch + 1 and counter <= run.last_counter:
-            self._runs[system] = Run(epoch, counter, epoch, counter, run.last_epoch, uniqueid)
-            self._cut_off(system, run.last_epoch)
-        elif epoch <= run.before or (
-            epoch < run.first_epoch - 1 and counter >= run.first_counter
-        ):  # a late row of the run before
-            run.before = max(run.before, epoch)
-            self._cut_off(system, epoch)
-        else:
-            run.take(epoch, counter)
-
     def _cut_off(self, system: str, epoch: int) -> None:
         """What was made until then and has no end was cut off."""
         for call in dict.fromkeys(self._index.values()):
-            gone = {one for one in call.open - call.lost if _made_by(one, system, epoch)}
+            gone = {one for one in call.open - call.lost if made_by(one, system, epoch)}
             if gone:
                 call.lose(gone)
                 self._touch(call)
@@ -396,61 +302,14 @@ class LegBuilder:
 
     def _not_lost(self, at: int, uniqueid: str) -> None:
         """A channel that should be gone is alive, unless its row is a late one."""
-        system = _parse_uniqueid(uniqueid)[0]
-        run = self._runs.get(system)
-        if run is None or at < (run.first_epoch + 1) * 1_000_000:
+        system = self._restarts.alive_after_all(at, uniqueid)
+        if system is None:
             return
-        self._shared.add(system)
         for call in dict.fromkeys(self._index.values()):
-            back = {one for one in call.lost if _parse_uniqueid(one)[0] == system}
+            back = {one for one in call.lost if parse_uniqueid(one)[0] == system}
             if back:
-                call.lost -= back
+                call.lost = call.lost - back
                 self._touch(call)
-
-
-_TIES = {
-    "ANSWER": LegBuilder._answer,
-    "CHAN_START": LegBuilder._start,
-    "CHAN_END": LegBuilder._end,
-    "HANGUP": LegBuilder._end,
-    "BRIDGE_ENTER": LegBuilder._enter,
-    "BRIDGE_START": LegBuilder._enter,
-    "USER_DEFINED": LegBuilder._fact,
-}
-
-
-def _has_same_times(rows: list[Row]) -> bool:
-    before = None
-    for row in rows:
-        if row[0] == before:
-            return True
-        before = row[0]
-    return False
-
-
-def _is_known(row: Row, rows: list[Row]) -> bool:
-    """Whether the row is one of the last ones, which have the same time."""
-    at = row[0]
-    for known in reversed(rows):
-        if known[0] != at:
-            return False
-        if known == row:
-            return True
-    return False
-
-
-def _parse_uniqueid(uniqueid: str) -> tuple[str, int, int]:
-    """System name, epoch and counter; epoch 0 where the uniqueid is not of that form."""
-    made, _, counter = uniqueid.rpartition(".")
-    system, _, epoch = made.rpartition("-")
-    if 9 <= len(epoch) <= 11 and epoch.isdecimal() and counter.isdecimal():
-        return system, int(epoch), int(counter)
-    return "", 0, 0
-
-
-def _made_by(uniqueid: str, system: str, epoch: int) -> bool:
-    named, made, _ = _parse_uniqueid(uniqueid)
-    return named == system and 0 < made <= epoch
 
 
 def build_legs(

@@ -32,7 +32,8 @@ class Folding:
         for uniqueid, channel in call.channels.items():
             if channel.is_real:
                 self.leg_of[uniqueid] = self.speaks[uniqueid] = uniqueid
-        if len(self.leg_of) == len(call.channels):
+        self.is_plain = len(self.leg_of) == len(call.channels)  # each channel is a leg of its own
+        if self.is_plain:
             return
         channels = sorted(call.channels.values(), key=lambda one: (one.first_at, one.uniqueid))
         self._reals = [channel for channel in channels if channel.is_real]

@@ -100,7 +100,7 @@ class Directory:
                     devices[device] = parties[desk.id]
         for agent in settings.agents:
             parties[agent.id] = Party("agent", agent.id, agent.department or None)
-            for device in _devices(agent.dial):
+            for device in _devices("&".join(agent.dials)):
                 devices[device] = parties[agent.id]
         return cls(devices, parties, settings.trunk_context)
 
@@ -223,7 +223,7 @@ def iso_second(second: int) -> str:
 
 def seconds(micros: int) -> float:
     """Seconds with three decimals; never below zero."""
-    return round(max(micros, 0) / 1_000_000, 3)
+    return round(micros / 1_000_000, 3) if micros > 0 else 0.0
 
 
 def epoch_of(uniqueid: str) -> int:

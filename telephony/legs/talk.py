@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from telephony.legs.channels import Call, Move
 from telephony.legs.folding import Folding
@@ -14,14 +14,19 @@ SAME_TALK_US = 20_000
 
 def segments_of(call: Call, folding: Folding) -> dict[str, list[Segment]]:
     """The segments of every leg that talked with another one."""
-    pairs = _local_pairs(call)
-    if not pairs and len(folding.speaks) == len(folding.leg_of):
-        return _plain_segments(call.moves, folding.speaks)
-    rooms = _Rooms(folding.speaks, pairs)
+    if not call.moves:
+        return {}
+    if folding.is_plain:
+        return _plain_segments(call.moves)
+    rooms = _Rooms(folding.speaks, _local_pairs(call))
     book = _Book()
     for at, uniqueid, bridge in call.moves:
         for leg in rooms.move(uniqueid, bridge):
-            book.note(at, leg, rooms.heard_by(leg))
+            others = rooms.heard_by(leg)
+            if others:
+                book.hears(at, leg, others)
+            else:
+                book.silent(at, leg)
     return book.segments()
 
 
@@ -32,24 +37,27 @@ class _Book:
         self._now: dict[str, tuple[tuple[str, ...], int]] = {}  # leg -> whom it hears, since when
         self._segments: dict[str, list[Segment]] = {}
 
-    def note(self, at: int, leg: str, others: tuple[str, ...]) -> None:
+    def hears(self, at: int, leg: str, others: tuple[str, ...]) -> None:
         """From now on the leg hears these."""
         now = self._now.get(leg)
-        if now is None:
-            if others:
-                self._now[leg] = (others, at)
-            return
-        before, start = now
-        if before != others:
-            if before and at > start:
+        if now is not None:
+            before, start = now
+            if before == others:
+                return
+            if at > start:
                 self._add(leg, before, start, at)
-            self._now[leg] = (others, at)
+        self._now[leg] = (others, at)
+
+    def silent(self, at: int, leg: str) -> None:
+        """From now on the leg hears nobody."""
+        now = self._now.pop(leg, None)
+        if now is not None and at > now[1]:
+            self._add(leg, now[0], now[1], at)
 
     def segments(self) -> dict[str, list[Segment]]:
         """All segments; who still hears somebody has one without an end."""
         for leg, (others, start) in self._now.items():
-            if others:
-                self._add(leg, others, start, None)
+            self._add(leg, others, start, None)
         return self._segments
 
     def _add(self, leg: str, others: tuple[str, ...], start: int, end: int | None) -> None:
@@ -64,33 +72,39 @@ class _Book:
             segments.append(Segment(others, start, end))
 
 
-def _plain_segments(moves: Iterable[Move], leg_of: Mapping[str, str]) -> dict[str, list[Segment]]:
-    """For most calls: every channel is somebody's, who is in one bridge at a time or in none."""
-    note = (book := _Book()).note
+def _plain_segments(moves: Iterable[Move]) -> dict[str, list[Segment]]:
+    """For most calls: every channel is a leg of its own, in one bridge at a time or in none."""
+    book = _Book()
+    hears, silent = book.hears, book.silent
     where: dict[str, list[str]] = {}  # leg -> the room it is in
     rooms: dict[str, list[str]] = {}  # bridge -> legs in there
     for at, leg, bridge in moves:
         left = where.pop(leg, None)
         if left is not None:
             left.remove(leg)
-            _note_room(note, at, left)
+            _told(book, at, left)
         if bridge is None:
-            note(at, leg, ())
-        else:
-            room = where[leg] = rooms.setdefault(bridge, [])
+            silent(at, leg)
+            continue
+        room = where[leg] = rooms.setdefault(bridge, [])
+        if len(room) == 1:
+            other = room[0]
+            hears(at, leg, (other,))
+            hears(at, other, (leg,))
             room.append(leg)
-            _note_room(note, at, room)
+        else:
+            room.append(leg)
+            _told(book, at, room)
     return book.segments()
 
 
-def _note_room(note: Callable[[int, str, tuple[str, ...]], None], at: int, room: list[str]) -> None:
-    if len(room) == 2:
-        one, other = room
-        note(at, one, (other,))
-        note(at, other, (one,))
-    else:
-        for leg in room:
-            note(at, leg, tuple(sorted(other for other in room if other != leg)))
+def _told(book: _Book, at: int, room: list[str]) -> None:
+    """Everybody in the room hears all others in there."""
+    if len(room) == 1:
+        book.silent(at, room[0])
+        return
+    for leg in room:
+        book.hears(at, leg, tuple(sorted(other for other in room if other != leg)))
 
 
 class _Rooms:

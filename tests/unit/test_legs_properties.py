@@ -222,7 +222,8 @@ def test_given_many_calls_that_are_over_then_the_builder_holds_nothing_of_them()
         held = (len(builder._index), len(builder._over), len(builder._changed), builder.open_calls)
         assert max(held) <= 4
     assert done >= 2998
-    assert (len(builder._runs), len(builder._shared)) == (1, 0)
+    restarts = builder._restarts
+    assert (len(restarts._runs), len(restarts._shared)) == (1, 0)
 
 
 def test_given_an_end_that_was_lost_then_the_call_is_cut_off_after_a_day_of_silence() -> None:

@@ -448,6 +448,15 @@ class Agent(Schema):
     reason_zh: str | None = Field(examples=["小休"])
     reason_en: str | None = Field(examples=["break"])
     calls_taken: int = Field(description="today")
+    phone: Literal["desk", "browser"] | None = Field(
+        None, description="what rings for them; null: signed out"
+    )
+
+
+class SignInRequest(Schema):
+    """With which phone calls are taken."""
+
+    phone: Literal["desk", "browser"] = "desk"
 
 
 class PauseReason(Schema):

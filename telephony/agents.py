@@ -25,6 +25,7 @@ from telephony.errors import (
     PauseReasonNotFound,
     PbxRefused,
     PbxTimeout,
+    WrongState,
 )
 from telephony.live.agents import AgentNow
 from telephony.settings import TIME_ZONE
@@ -44,6 +45,9 @@ TOLD_LIMIT_S = 2.0
 """How long the PBX may take to say that a member has changed; it takes a few milliseconds."""
 
 State = Literal["signed-out", "ready", "ringing", "talking", "paused", "wrap-up", "away"]
+
+Phone = Literal["desk", "browser"]
+"""What rings for an agent: the telephone on the desk, or the page in the browser."""
 
 _CHANGES = frozenset({"QueueMemberAdded", "QueueMemberRemoved", "QueueMemberPause"})
 
@@ -68,6 +72,8 @@ class AgentStatus:
     reason_zh: str | None
     reason_en: str | None
     taken: int
+    phone: Phone | None = None
+    """With which phone they are signed in."""
 
 
 class Agents:
@@ -93,15 +99,25 @@ class Agents:
         agent = self._agent(agent_id)
         return self._status(self._now(agent), await self._taken())
 
-    async def sign_in(self, agent_id: str) -> AgentStatus:
-        """Let calls ring at this agent; raises :class:`AgentSignedIn`."""
+    async def sign_in(self, agent_id: str, phone: Phone = "desk") -> AgentStatus:
+        """Let calls ring at this agent's desk phone or browser; raises :class:`AgentSignedIn`.
+
+        Who is signed in with the other phone changes over to this one, a pause goes with them.
+        Raises :class:`WrongState` for an agent who has no phone in the browser.
+        """
         agent = self._agent(agent_id)
+        device = agent.browser_dial if phone == "browser" else agent.dial
+        if device is None:
+            raise WrongState(f"agent {agent_id} has no phone in the browser (browser_password)")
         signed_in = AgentSignedIn(f"agent {agent_id} is signed in already")
-        if self._now(agent).signed_in:
+        now = self._now(agent)
+        if now.signed_in and now.interface == device:
             raise signed_in
         with self._told(agent) as told:
             try:
-                await self._pbx.queue_add(QUEUE, agent.dial, agent.id)
+                await self._pbx.queue_add(QUEUE, device, agent.id)
+                if now.signed_in:
+                    await self._change_over(agent, now, device)
             except PbxRefused as error:
                 if await self._is_member(agent):  # by the code on the phone, in this moment
                     raise signed_in from error
@@ -118,7 +134,7 @@ class Agents:
         with self._told(agent) as told:
             await self._pbx.db_del(WRAP_UPS, agent_id)
             try:
-                await self._pbx.queue_remove(QUEUE, agent.dial)
+                await self._pbx.queue_remove(QUEUE, self._live.device_of(agent))
             except PbxRefused as error:
                 if not await self._is_member(agent):
                     raise _signed_out(agent_id) from error
@@ -154,12 +170,21 @@ class Agents:
         await self._set_pause(agent, paused=False)
         return await self.state(agent_id)
 
+    async def _change_over(self, agent: Agent, now: AgentNow, device: str) -> None:
+        """From the phone they were signed in with; a wrap-up ends, a pause stays one."""
+        if now.paused:
+            await self._pbx.db_del(WRAP_UPS, agent.id)
+            if now.reason in self._reasons:
+                await self._pbx.queue_pause(QUEUE, device, paused=True, reason=now.reason)
+        await self._pbx.queue_remove(QUEUE, now.interface)
+
     async def _set_pause(self, agent: Agent, *, paused: bool, reason: str = "") -> None:
         with self._told(agent) as told:
             # First the mark: the wrap-up's timer then changes nothing any more.
             await self._pbx.db_del(WRAP_UPS, agent.id)
             try:
-                await self._pbx.queue_pause(QUEUE, agent.dial, paused=paused, reason=reason)
+                device = self._live.device_of(agent)
+                await self._pbx.queue_pause(QUEUE, device, paused=paused, reason=reason)
             except PbxRefused as error:
                 if not await self._is_member(agent):  # signed out in this moment
                     raise _signed_out(agent.id) from error
@@ -174,7 +199,7 @@ class Agents:
         told = asyncio.Event()
 
         def heard(event: Event) -> None:
-            if event.get("Queue") == QUEUE and event.get("Interface") == agent.dial:
+            if event.get("Queue") == QUEUE and event.get("Interface") in agent.dials:
                 told.set()
 
         stop = self._pbx.client.add_event_listener(heard, _CHANGES)
@@ -194,7 +219,7 @@ class Agents:
 
     async def _is_member(self, agent: Agent) -> bool:
         members = (await self._pbx.queues(QUEUE)).members
-        return any(member.interface == agent.dial for member in members)
+        return any(member.interface in agent.dials for member in members)
 
     async def _taken(self) -> dict[str, int]:
         today = datetime.now(ZoneInfo(TIME_ZONE)).strftime("%Y%m%d")
@@ -243,6 +268,9 @@ class Agents:
             reason_zh=reason.zh if reason else None,
             reason_en=reason.en if reason else None,
             taken=taken.get(now.id, 0),
+            phone=("browser" if now.interface.endswith("-web") else "desk")
+            if now.signed_in
+            else None,
         )
 
 

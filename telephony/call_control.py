@@ -45,7 +45,7 @@ class CallControl:
         self.live_agents = LiveAgents(self.pbx, settings)
         self.offers = Offers(self.pbx, self.calls, settings)
         self.transfers = Transfers(self.offers)
-        self.asides = Asides(self.offers, self.calls, settings)
+        self.asides = Asides(self.offers, self.calls, settings, self.live_agents.device_of)
         self.monitors = Monitors(self.pbx, self.calls, settings)
         self.recordings = Recordings(self.offers, settings.recording)
         self.handovers = Commands(self.pbx, self.calls)
@@ -54,7 +54,9 @@ class CallControl:
         self.rooms = Rooms(self.pbx, self.calls.party_of)
         self.room_controls = RoomControls(self)
         self.agents = Agents(self.pbx, self.live_agents, settings)
-        self.callbacks = Callbacks(self.pbx, self.calls, settings)
+        self.callbacks = Callbacks(
+            self.pbx, self.calls, settings, device_of=self.live_agents.device_of
+        )
 
     async def start(self) -> None:
         """Begin to keep the link up; returns at once, with or without a PBX."""

@@ -131,7 +131,10 @@ class Callbacks:
         settings: Settings,
         *,
         clock: Callable[[], float] = time.time,
+        device_of: Callable[[Agent], str] = lambda agent: agent.dial,
     ) -> None:
+        """``device_of`` says which of their devices an agent works with now."""
+        self._device_of = device_of
         self._pbx = pbx
         self._calls = calls
         self._settings = settings
@@ -197,7 +200,7 @@ class Callbacks:
         return dialled
 
     def _need_free(self, agent: Agent) -> None:
-        mine = devices(agent.dial)
+        mine = devices("&".join(agent.dials))
         in_call = any(
             party.endpoint in mine for call in self._calls.calls() for party in call.parties
         )
@@ -221,7 +224,7 @@ class Callbacks:
         if not await self._pbx.extension_exists(f"{CONTEXT}-number", begun.number):
             raise NumberNotAllowed("the PBX does not allow this number; load our dialplan again")
         order = ask_originate(
-            agent.dial,
+            self._device_of(agent),
             CONTEXT,
             begun.id,
             caller_id=f'"回拨" <{begun.number}>',
@@ -293,7 +296,7 @@ class Callbacks:
 
     def _is_agents(self, begun: Callback, device: str) -> bool:
         agent = self._settings.agent(begun.agent)
-        return agent is not None and device in devices(agent.dial)
+        return agent is not None and device in devices("&".join(agent.dials))
 
     def _change(self, changed: Callback) -> None:
         if self._known[changed.id].is_over:

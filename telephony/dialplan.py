@@ -24,6 +24,7 @@ from telephony.settings import Settings
 
 if TYPE_CHECKING:
     from telephony.partners import Group
+    from telephony.settings import Agent
 
 TEMPLATES = checkout() / "dialplans"
 SOUNDS = TEMPLATES / "sounds"
@@ -81,6 +82,8 @@ class Phone:
     held_silence_s: int = 300
     mailbox: str = ""
     qualify_s: int = 20
+    browser: bool = False
+    """Registers from a web page, over a WebSocket (RFC 7118), and speaks WebRTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,10 @@ class Standalone:
     ami_bind: str = "127.0.0.1"
     rtp_first: int = 10000
     rtp_last: int = 10999
+    http_port: int = 0
+    """Where browsers' phones register, on the SIP address; 0: nowhere."""
+    ice_addresses: tuple[str, ...] = ()
+    """Addresses of this host that stand for ``sip_address`` in what browsers are offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +140,12 @@ def targets(settings: Settings) -> list[Target]:
         for desk in settings.desks
     ]
     ring = settings.line.agent_ring_s
-    single = desks + [Target(a.id, a.dial, None, ring, "answer") for a in settings.agents]
+    single = desks + [_agent(a, ring) for a in settings.agents]
     return single + [_group(group, single) for group in settings.groups]
+
+
+def _agent(agent: Agent, ring_s: int) -> Target:
+    return Target(agent.id, "&".join(agent.dials), None, ring_s, "answer")
 
 
 def _group(group: Group, single: list[Target]) -> Target:
@@ -170,12 +181,25 @@ def own_phones(settings: Settings) -> list[Phone]:
         for a in settings.agents
         if a.password
     ]
+    browsers = [
+        Phone(
+            f"{a.id}-web",
+            a.browser_password.get_secret_value(),
+            "hotline-agents",
+            a.name,
+            silence_s=8,
+            qualify_s=15,
+            browser=True,
+        )
+        for a in settings.agents
+        if a.browser_password
+    ]
     supervisors = [
         Phone(one.id, one.password.get_secret_value(), "hotline-agents", one.name)
         for one in settings.supervisors
         if one.password
     ]
-    return [*desks, *agents, *supervisors]
+    return [*desks, *agents, *browsers, *supervisors]
 
 
 def render(
@@ -279,7 +303,7 @@ def _pickup_groups(settings: Settings) -> dict[str, str]:
             re.sub(r"([.+])", r"[\1]", device)
             for one in settings.agents
             if one.department == agent.department and one.id != agent.id
-            for device in devices(one.dial)
+            for device in devices("&".join(one.dials))
         )
         for agent in settings.agents
     }

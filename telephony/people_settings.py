@@ -49,11 +49,24 @@ class Agent(Section):
     password: Password | None = Field(
         None, description="SIP password, only where our dialplan defines the phone"
     )
+    browser_password: Password | None = Field(
+        None, description="SIP password of PJSIP/<id>-web, the phone in the agent's browser"
+    )
 
     @property
     def dial(self) -> str:
-        """The device that rings for this agent."""
+        """The device that rings for this agent: the desk phone."""
         return self.interface or f"PJSIP/{self.id}"
+
+    @property
+    def browser_dial(self) -> str | None:
+        """The device of the agent's browser; None when they may not telephone there."""
+        return f"PJSIP/{self.id}-web" if self.browser_password else None
+
+    @property
+    def dials(self) -> tuple[str, ...]:
+        """All devices of this agent; the desk phone first."""
+        return (self.dial, self.browser_dial) if self.browser_dial else (self.dial,)
 
 
 class Key(Section):

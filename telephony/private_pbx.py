@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from telephony import dialplan
 from telephony.asterisk_program import AsteriskProgram
+from telephony.browser_settings import Browser
 from telephony.dialplan import Phone, Standalone
 from telephony.errors import SetupError
 from telephony.settings import Pbx, Settings
@@ -64,6 +65,8 @@ class PrivatePbx:
             run=self.folder / "run",
             log=self.folder / "log",
             sip_port=sip_port,
+            http_port=free_port(socket.SOCK_STREAM),
+            ice_addresses=_own_addresses(),
             rtp_first=rtp_first,
             rtp_last=rtp_first + rtp_ports - 1,
         )
@@ -79,7 +82,10 @@ class PrivatePbx:
         )
         folder_of_messages = self.places.spool / "hotline" / "messages"
         messages = settings.messages.model_copy(update={"folder": folder_of_messages})
-        self.settings = settings.model_copy(update={"pbx": pbx, "messages": messages})
+        browser = Browser(url=f"ws://127.0.0.1:{self.places.http_port}/ws")
+        self.settings = settings.model_copy(
+            update={"pbx": pbx, "messages": messages, "browser": browser}
+        )
 
     def start(self) -> None:
         """Write the configuration, start Asterisk, return when calls can be made.
@@ -202,6 +208,17 @@ class PrivatePbx:
                 if errors:
                     return errors[0].strip()[:200]
         return "its log is empty"
+
+
+def _own_addresses() -> tuple[str, ...]:
+    """This machine's address towards others; none without a network. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return ()
+        own: str = probe.getsockname()[0]
+    return () if own.startswith("127.") else (own,)
 
 
 def free_port(kind: socket.SocketKind) -> int:

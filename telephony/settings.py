@@ -28,6 +28,7 @@ from pydantic_settings import SettingsError as EnvError
 
 from telephony.agent_settings import DEFAULT_PAUSE_REASONS, Callback, PauseReason, Survey
 from telephony.around.settings import Parking, Recording, Supervisor, around_agrees
+from telephony.browser_settings import Browser
 from telephony.bulk.settings import Exports, Retention
 from telephony.deadlines.settings import Deadlines, Mail
 from telephony.errors import DeskNotFound, LineNotFound, NumberNotAllowed, SettingsError
@@ -126,6 +127,7 @@ class Settings(BaseSettings):
     pause_reasons: list[PauseReason] = DEFAULT_PAUSE_REASONS
     callback: Callback = Callback()
     survey: Survey = Survey()
+    browser: Browser = Browser()
     record: RecordWatch = RecordWatch()
     messages: Messages = Messages()
     exports: Exports = Exports()

@@ -34,6 +34,7 @@ from telephony.errors import (
     PbxRefused,
     PbxTimeout,
     PbxUnavailable,
+    WrongState,
 )
 from telephony.masking import mask_number
 from telephony.record import queries
@@ -58,11 +59,17 @@ async def get_agent(agent_id: AgentId, service: TheService, _who: AsAgent) -> sc
     return _agent(await service.agents.state(agent_id))
 
 
-@router.post("/agents/{agent_id}/sign-in", responses=problems(*_ACTING, AgentSignedIn))
-async def sign_in(agent_id: AgentId, service: TheService, who: AsAgent) -> schemas.Agent:
-    """Sign in (签入): citizens' calls ring at this agent's phone."""
+@router.post("/agents/{agent_id}/sign-in", responses=problems(*_ACTING, AgentSignedIn, WrongState))
+async def sign_in(
+    agent_id: AgentId,
+    service: TheService,
+    who: AsAgent,
+    body: schemas.SignInRequest | None = None,
+) -> schemas.Agent:
+    """Sign in (签入): citizens' calls ring at this agent's desk phone, or in the browser."""
     may_act(who, agent_id)
-    return _agent(await service.agents.sign_in(agent_id))
+    phone = body.phone if body else "desk"
+    return _agent(await service.agents.sign_in(agent_id, phone))
 
 
 @router.post("/agents/{agent_id}/sign-out", responses=problems(*_ACTING, AgentSignedOut))
@@ -162,6 +169,7 @@ def _agent(status: AgentStatus) -> schemas.Agent:
         reason_zh=status.reason_zh,
         reason_en=status.reason_en,
         calls_taken=status.taken,
+        phone=status.phone,
     )
 
 

@@ -8,7 +8,7 @@ this service, goes on to the agent's phone, the queue, and voicemail.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from telephony.live.model import Call
     from telephony.live_calls import LiveCalls
     from telephony.pbx import Pbx
-    from telephony.settings import Settings
+    from telephony.settings import Agent, Settings
 
 EVENTS = frozenset({"UserEvent"})
 """All events that this needs: what the AMI link must let through."""
@@ -60,7 +60,15 @@ class Aside:
 class Asides:
     """Hold, resume, park and fetch, asked for over HTTP."""
 
-    def __init__(self, offers: Offers, calls: LiveCalls, settings: Settings) -> None:
+    def __init__(
+        self,
+        offers: Offers,
+        calls: LiveCalls,
+        settings: Settings,
+        device_of: Callable[[Agent], str] = lambda agent: agent.dial,
+    ) -> None:
+        """``device_of`` says which of their devices an agent works with now."""
+        self._device_of = device_of
         self._offers = offers
         self._pbx: Pbx = offers.pbx
         self._calls = calls
@@ -164,7 +172,7 @@ class Asides:
     def _phone_of(self, who: str) -> tuple[str, int]:
         agent = self._settings.agent(who)
         if agent is not None:
-            return agent.dial, self._settings.line.agent_ring_s
+            return self._device_of(agent), self._settings.line.agent_ring_s
         for desk in self._settings.desks:
             if desk.id == who:
                 return desk.dial, desk.ring_s

@@ -25,7 +25,7 @@ from telephony.pbx import QueueNow, known
 if TYPE_CHECKING:
     from telephony.ami_client import Event
     from telephony.pbx import Pbx
-    from telephony.settings import Settings
+    from telephony.settings import Agent, Settings
 
 MEMBER = frozenset({"QueueMemberStatus", "QueueMemberPause", "QueueMemberAdded"})
 """Events that carry the whole of a membership."""
@@ -117,7 +117,8 @@ class LiveAgents(LivePicture[QueueNow]):
         self, pbx: Pbx, settings: Settings, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._clock = clock
-        self._by_device = {agent.dial: agent for agent in settings.agents}
+        self._known = list(settings.agents)
+        self._by_device = {dial: agent for agent in settings.agents for dial in agent.dials}
         self.on_agent: Callable[[str], None] = lambda interface: None
         """Called with the device of an agent whose state may have changed."""
         self.on_queue: Callable[[str], None] = lambda queue: None
@@ -130,7 +131,7 @@ class LiveAgents(LivePicture[QueueNow]):
         """All agents of the settings, then other members of queues; raises PbxUnavailable."""
         self._need_picture()
         others = [device for device in self._members if device not in self._by_device]
-        return [self._agent(device) for device in (*self._by_device, *others)]
+        return [self._agent(device) for device in (*map(self.device_of, self._known), *others)]
 
     def agent(self, agent_id: str) -> AgentNow | None:
         """The agent with this id, or None; raises PbxUnavailable."""
@@ -141,7 +142,20 @@ class LiveAgents(LivePicture[QueueNow]):
         self._need_picture()
         if interface not in self._by_device and interface not in self._members:
             return None
-        return self._agent(interface)
+        agent = self._by_device.get(interface)
+        return self._agent(self.device_of(agent) if agent else interface)
+
+    def device_of(self, agent: Agent) -> str:
+        """The device an agent of the settings works with: the one they are signed in with, of
+        several the one that is busy; the desk phone while they are signed out."""
+        members = [dial for dial in agent.dials if dial in self._members]
+        busy = [dial for dial in members if self._state(dial) in ("talking", "ringing")]
+        return next(iter(busy or members), agent.dial)
+
+    def main_device(self, interface: str) -> str:
+        """The device that stands for an agent with several, whichever they work with."""
+        agent = self._by_device.get(interface)
+        return agent.dial if agent else interface
 
     def queues(self) -> list[QueueState]:
         """All queues in which somebody waits or is signed in; raises PbxUnavailable."""

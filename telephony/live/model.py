@@ -148,7 +148,7 @@ class Directory:
         }
         self._members = {group.id: frozenset(group.members) for group in settings.groups}
         self._devices = self._desks | {
-            one.id: frozenset(devices(one.dial)) for one in settings.agents
+            one.id: frozenset(devices("&".join(one.dials))) for one in settings.agents
         }
         self._parties: dict[str, tuple[Role, str]] = {}
         for device in frozenset().union(*self._desks.values()):
@@ -158,7 +158,7 @@ class Directory:
             ringing = own or [desk for desk, theirs in self._desks.items() if device in theirs]
             self._parties[device] = ("target", ringing[0] if len(ringing) == 1 else "")
         for agent in settings.agents:
-            for device in devices(agent.dial):
+            for device in devices("&".join(agent.dials)):
                 self._parties[device] = ("agent", agent.id)
         for one in settings.supervisors:
             for device in devices(one.dial):

@@ -137,7 +137,8 @@ class LiveWatch:
             return
         for call in self._live_calls.calls():
             self._keep_call(self._shape(call))
-        self._agents = {one.interface: agent_shape(one) for one in self._live_agents.agents()}
+        main = self._live_agents.main_device
+        self._agents = {main(one.interface): agent_shape(one) for one in self._live_agents.agents()}
         self._queues = {one.name: queue_shape(one) for one in self._live_agents.queues()}
         self.feed.rebuilt()
 
@@ -212,7 +213,7 @@ class LiveWatch:
 
     def _changed_agents(self, touched: dict[str, None]) -> tuple[list[Shape], list[str]]:
         changed, gone = [], []
-        for device in touched:
+        for device in dict.fromkeys(map(self._live_agents.main_device, touched)):
             agent = self._live_agents.by_device(device)
             if agent is None:
                 known = self._agents.pop(device, None)

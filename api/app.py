@@ -31,6 +31,8 @@ from api.routes import (
     orders,
     outbox,
     overdue,
+    pbxs,
+    people,
     recordings,
     retention,
     supervision,
@@ -66,6 +68,9 @@ ROUTERS = (
     (outbox.router, PREFIX),
     (calendar.router, PREFIX),
     (health.router, ""),
+    (session.router, PREFIX),
+    (people.router, PREFIX),
+    (pbxs.router, PREFIX),
     (metrics.router, ""),
 )
 """Every address there is; a test walks them all."""

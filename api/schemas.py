@@ -425,10 +425,18 @@ class Health(Schema):
     status: Literal["ok"]
 
 
+class PbxReady(Schema):
+    """Whether a PBX is seen, and whether this process keeps its record or another one does."""
+
+    link: Literal["up", "down"]
+    record: Literal["here", "elsewhere", "nobody", "off"]
+
+
 class Ready(Schema):
     """All parts work."""
 
     status: Literal["ready"]
+    pbxs: dict[str, PbxReady] = Field(description="each PBX by its name")
 
 
 class Agent(Schema):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
@@ -123,6 +123,14 @@ class Site(CallControl):
     def link_up(self) -> bool:
         """Whether the PBX is seen now: the link stands and the picture of its calls is whole."""
         return self.client.up and self.calls.ready
+
+    def record_kept(self) -> Literal["here", "elsewhere", "nobody", "off"]:
+        """Which process keeps the record of this PBX, as far as this one knows."""
+        if not self.records:
+            return "off"
+        if self.owner.is_owner:
+            return "here"
+        return "elsewhere" if self.owner.state == "waiting" else "nobody"
 
     def recorder_ready(self) -> bool:
         """Whether the record of this PBX is kept, here or by another process."""

@@ -23,4 +23,10 @@ async def readyz(service: TheService) -> schemas.Ready:
     parts = await service.not_ready()
     if parts:
         raise NotReady(f"not ready: {', '.join(parts)}", parts=", ".join(parts))
-    return schemas.Ready(status="ready")
+    pbxs = {
+        site.name: schemas.PbxReady(
+            link="up" if site.link_up else "down", record=site.record_kept()
+        )
+        for site in service.sites
+    }
+    return schemas.Ready(status="ready", pbxs=pbxs)

@@ -37,6 +37,7 @@ from telephony.matters.settings import MatterSettings
 from telephony.messages.settings import Messages, messages_agree
 from telephony.orders.settings import Outbox, Platform, platforms_agree
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
+from telephony.people.settings import SignIn
 from telephony.people_settings import (
     DEFAULT_DESKS,
     DEFAULT_KEYS,
@@ -46,7 +47,7 @@ from telephony.people_settings import (
     Room,
     Token,
 )
-from telephony.people.settings import SignIn
+from telephony.plans.load_settings import Dialplans
 from telephony.record.settings import RecordWatch
 from telephony.setting_types import (
     TIME_ZONE,
@@ -86,6 +87,12 @@ class Pbx(Section):
     action_timeout_s: float = Field(5.0, gt=0, le=60)
     cel_file: Path | None = Field(
         None, description="CEL as CSV, written by the PBX; without it no leg is recorded"
+    )
+    etc: Path | None = Field(
+        None, description="its configuration folder, if reachable: dialplans are loaded by file"
+    )
+    load_over_ami: bool = Field(
+        False, description="load dialplans over AMI; its user then needs the right config"
     )
 
 
@@ -129,6 +136,7 @@ class Settings(BaseSettings):
     survey: Survey = Survey()
     browser: Browser = Browser()
     record: RecordWatch = RecordWatch()
+    dialplan: Dialplans = Dialplans()
     messages: Messages = Messages()
     exports: Exports = Exports()
     retention: Retention = Retention()

@@ -1,0 +1,1 @@
+"""Dialplans on a PBX that serves people: check, compare, load, roll back."""

@@ -1,0 +1,226 @@
+"""A dialplan as steps: what is done at each place; pure.
+
+Asterisk answers ``dialplan reload`` with success when lines were dropped, so the only proof is to
+read back what it has (``ShowDialPlan``) and to compare it with what was sent, step by step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from telephony.ami_client import Event
+
+Place = tuple[str, str, int]
+"""Context, extension, priority; 0 is a hint. Of what is no extension the second is ""."""
+Steps = dict[Place, str]
+"""What is done at each place: ``Application(data)``, or ``label: Application(data)``."""
+
+OTHER_LINES = ("include", "ignorepat", "switch", "lswitch", "eswitch")
+SETTINGS = ("general", "globals")
+"""Sections of an extensions file that are no contexts."""
+UNREADABLE = "a line that Asterisk would leave out"
+"""Stands for such a line at minus its number: no PBX ever has that, so it always differs."""
+
+_HEADER = re.compile(r"\[([^\]]+)\]\s*(?:\(([^)]*)\))?.*")
+_PRIORITY = re.compile(r"(n|next|s|same|\d+)(?:\+(\d+))?(?:\(([^)]*)\))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A place where the PBX does something else than we would; "" where one side has nothing."""
+
+    place: Place
+    ours: str
+    theirs: str
+
+    def __str__(self) -> str:
+        where = "{},{},{}".format(*self.place) if self.place[1] else self.place[0]
+        if not self.theirs:
+            return f"{where}: missing, ours is {self.ours}"
+        if not self.ours:
+            return f"{where}: {self.theirs} is not ours"
+        return f"{where}: {self.theirs} instead of {self.ours}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a configuration file that says something, without comments and white space."""
+
+    number: int
+    section: str
+    key: str
+    value: str
+
+
+def read_lines(text: str) -> list[Line]:
+    """The lines of a configuration file as Asterisk takes them, templates carried out.
+
+    A line with ``key`` "" begins a section; ``value`` is then what stands in parentheses after it.
+    """
+    lines: list[Line] = []
+    sections: defaultdict[str, list[Line]] = defaultdict(list)
+    templates: set[str] = set()
+    section, commented = "", False
+    for number, raw in enumerate(text.splitlines(), 1):
+        line, commented = _without_comment(raw, commented)
+        if not line:
+            continue
+        if line.startswith("#"):
+            word, _, rest = line.partition(" ")
+            lines.append(Line(number, section, word, rest.strip()))
+        elif header := _HEADER.fullmatch(line):
+            section = header[1]
+            options = [part.strip() for part in (header[2] or "").split(",") if part.strip()]
+            if "!" in options:
+                templates.add(section)
+            begun = [Line(number, section, "", header[2] or "")]
+            for name in options:
+                begun += [Line(one.number, section, one.key, one.value) for one in sections[name]]
+            sections[section] += begun[1:]
+            lines += begun
+        elif "=" in line:
+            key, _, value = line.partition("=")
+            found = Line(number, section, key.strip(), value.removeprefix(">").strip())
+            sections[section].append(found)
+            lines.append(found)
+    return [one for one in lines if one.section not in templates]
+
+
+def _without_comment(raw: str, commented: bool) -> tuple[str, bool]:
+    """A line without comments; whether a ``;--`` is still open after it."""
+    kept, rest = "", raw
+    while rest:
+        if commented:
+            _, end, rest = rest.partition("--;")
+            commented = not end
+            continue
+        found = re.search(r"(?<!\\);", rest)
+        if found is None:
+            kept += rest
+            break
+        kept += rest[: found.start()]
+        rest = rest[found.start() :]
+        if not rest.startswith(";--") or rest.startswith(";---"):
+            break
+        commented, rest = True, rest[3:]
+    return kept.replace("\\;", ";").strip(), commented
+
+
+def read_steps(text: str) -> Steps:
+    """The steps of an extensions file, as Asterisk's ``pbx_config`` would load them."""
+    steps: Steps = {}
+    others: defaultdict[str, int] = defaultdict(int)
+    context, exten, priority = "", "", 0
+    for line in read_lines(text):
+        if line.section in SETTINGS:
+            continue
+        if line.section != context:
+            context, priority = line.section, 0
+        if line.key in OTHER_LINES:
+            others[context] += 1
+            steps[context, "", others[context]] = f"{line.key} => {line.value}"
+        value = line.value
+        if line.key == "exten":
+            exten, _, value = (part.strip() for part in value.partition(","))
+        elif line.key != "same":
+            if line.key and line.key not in OTHER_LINES:
+                steps[context, "", -line.number] = UNREADABLE
+            continue
+        priority = _add_step(steps, (context, exten, priority), value, line.number)
+    return steps
+
+
+def _add_step(steps: Steps, after: Place, value: str, line: int) -> int:
+    """Add the step that stands after a place; its priority."""
+    context, exten, priority = after
+    number, _, step = value.partition(",")
+    # Whom the caller is (``exten => 110/138…``) is not told by ShowDialPlan.
+    name = exten.partition("/")[0]
+    if number.strip().lower() == "hint":
+        _put(steps, (context, name, 0), f"hint: {step.strip()}")
+        return priority
+    found = _PRIORITY.fullmatch(number.strip())
+    if found is None or not name:
+        steps[context, name, -line] = UNREADABLE
+        return priority
+    match found[1].lower():
+        case "n" | "next":
+            priority += 1
+        case "s" | "same":
+            pass
+        case _:
+            priority = int(found[1])
+    priority += int(found[2] or 0)
+    application, bracket, data = step.partition("(")
+    data = data.rstrip().removesuffix(")") if bracket else ""
+    _put(steps, (context, name, priority), written(application, data, found[3] or ""))
+    return priority
+
+
+def _put(steps: Steps, place: Place, step: str) -> None:
+    there = steps.get(place)
+    steps[place] = " / ".join(sorted([*there.split(" / "), step])) if there else step
+
+
+def written(application: str, data: str, label: str) -> str:
+    """A step in one line. A label is part of it: a Goto that names it goes nowhere without it."""
+    return f"{label + ': ' if label else ''}{application.strip()}({data.strip()})"
+
+
+def steps_of(files: Mapping[str, str]) -> Steps:
+    """The steps of several extensions files, in the order in which Asterisk includes them."""
+    return read_steps("\n".join(text for _, text in sorted(files.items())))
+
+
+def steps_told(events: Iterable[Event]) -> Steps:
+    """What the answer to ``ShowDialPlan`` says."""
+    steps: Steps = {}
+    others: defaultdict[str, int] = defaultdict(int)
+    for event in events:
+        if event.name != "ListDialplan":
+            continue
+        context = event.get("Context")
+        other = _other(event)
+        if other:
+            others[context] += 1
+            steps[context, "", others[context]] = other
+            continue
+        priority, application = event.get("Priority"), event.get("Application")
+        if priority == "hint":
+            _put(steps, (context, event.get("Extension"), 0), f"hint: {application}")
+        elif priority.isdecimal():
+            step = written(application, event.get("AppData"), event.get("ExtensionLabel"))
+            _put(steps, (context, event.get("Extension"), int(priority)), step)
+    return steps
+
+
+def _other(event: Event) -> str:
+    for header, key in (("IncludeContext", "include"), ("IgnorePattern", "ignorepat")):
+        if event.get(header):
+            return f"{key} => {event.get(header)}"
+    return f"switch => {event.get('Switch')}" if event.get("Switch") else ""
+
+
+def contexts_of(steps: Iterable[Place]) -> list[str]:
+    """The contexts in which something stands, each once, in order."""
+    return list(dict.fromkeys(place[0] for place in steps))
+
+
+def compare(ours: Steps, theirs: Steps, shared: str) -> list[Difference]:
+    """Where the two differ, ours in order first.
+
+    ``shared`` is the context that an admin may have filled with numbers of their own (the trunk's):
+    what stands there besides ours is none of our business.
+    """
+    found = [
+        Difference(place, step, theirs.get(place, ""))
+        for place, step in ours.items()
+        if theirs.get(place) != step
+    ]
+    extra = sorted(place for place in theirs.keys() - ours.keys() if place[0] != shared)
+    return found + [Difference(place, "", theirs[place]) for place in extra]

@@ -14,6 +14,7 @@ import pytest
 WEB = Path(__file__).parents[2] / "api" / "web"
 FIRST_LOAD_LIMIT = 200_000
 PAGES = sorted(WEB.glob("*/index.html"))
+ADDRESS = r'(?:src|href)="/([^"]+\.\w+)"'
 MODULES = sorted(file for file in WEB.rglob("*.js") if file.parent.name != "vendor")
 
 
@@ -50,13 +51,13 @@ def test_every_word_is_there_in_chinese_and_in_english() -> None:
 def test_a_page_holds_no_inline_script_or_style_and_names_files_that_exist(page: Path) -> None:
     text = page.read_text()
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", text)
-    for address in re.findall(r'(?:src|href)="/static/([^"]+)"', text):
+    for address in re.findall(ADDRESS, text):
         assert (WEB / address).is_file(), address
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
 def test_the_first_load_is_below_200_kb_gzipped(page: Path) -> None:
-    todo = [WEB / name for name in re.findall(r'(?:src|href)="/static/([^"]+)"', page.read_text())]
+    todo = [WEB / name for name in re.findall(ADDRESS, page.read_text())]
     seen = {page}
     while todo:
         file = todo.pop().resolve()

@@ -32,7 +32,6 @@ from api.routes import (
     outbox,
     overdue,
     pbxs,
-    people,
     recordings,
     retention,
     supervision,
@@ -68,8 +67,6 @@ ROUTERS = (
     (outbox.router, PREFIX),
     (calendar.router, PREFIX),
     (health.router, ""),
-    (session.router, PREFIX),
-    (people.router, PREFIX),
     (pbxs.router, PREFIX),
     (metrics.router, ""),
 )

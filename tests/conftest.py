@@ -80,6 +80,14 @@ def postgres_template(postgres_server: str) -> str:
 
 
 @pytest.fixture
+def postgres_database(postgres_server: str, postgres_template: str) -> str:
+    """The URL of a fresh database of PostgreSQL with our tables."""
+    name = f"test_{uuid4().hex}"
+    asyncio.run(_create_database(postgres_server, name, postgres_template))
+    return postgres_server.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
 def database_url(request: pytest.FixtureRequest, empty_database_url: str) -> str:
     """The URL of a fresh database, now with our tables."""
     if empty_database_url.startswith("sqlite"):

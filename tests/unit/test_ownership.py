@@ -12,9 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from telephony.database import Database
@@ -141,17 +139,8 @@ class Swallower:
 
 
 @pytest.fixture
-def swallower(postgres_server: str, postgres_template: str) -> Iterator[Swallower]:
-    name = f"test_{uuid4().hex}"
-
-    async def create() -> None:
-        connection = await asyncpg.connect(postgres_server)
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
-        await connection.close()
-
-    asyncio.run(create())
-    url = postgres_server.replace("/postgres?", f"/{name}?")
-    with closing(Swallower(url)) as one:
+def swallower(postgres_database: str) -> Iterator[Swallower]:
+    with closing(Swallower(postgres_database)) as one:
         yield one
 
 

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from telephony.cel.rows import USER_DEFINED, CelRow, read_fact
+from telephony.cel.rows import USER_DEFINED, read_fact
 from telephony.legs.channels import bridge_id
 from telephony.legs.gathering import GatheredCall, Row, by_time, is_known
 from telephony.legs.model import Directory, Leg
@@ -284,7 +284,7 @@ class LegBuilder:
     def _fact(self, call: GatheredCall, row: Row) -> GatheredCall:
         if row[10] and self._index.get(row[10]) is call:
             return call  # the account code is the case already
-        fact = read_fact(CelRow._make(row))
+        fact = read_fact(row)
         case = fact.values.get("case", "") if fact is not None else ""
         return self._join(call, case) if is_case(case) else call
 

@@ -237,11 +237,16 @@ def our_layout() -> Layout:
     return Layout(OUR_COLUMNS)
 
 
-def read_fact(row: CelRow) -> Fact | None:
+def read_fact(row: tuple[Any, ...]) -> Fact | None:
     """What our dialplan noted in this row, or None when it is not one of our rows."""
-    if not row.fact.startswith("HOTLINE_"):
+    fact: str = row[_FACT]
+    if not fact.startswith("HOTLINE_"):
         return None
-    return Fact(row.at, row.fact[8:], fact_values(row.extra), row.uniqueid)
+    return Fact(row[_AT], fact[8:], fact_values(row[_EXTRA]), row[_UNIQUEID])
+
+
+# By place and not by name: a row in bulk is a plain tuple, which is made several times faster.
+_AT, _UNIQUEID, _FACT, _EXTRA = map(CelRow._fields.index, ("at", "uniqueid", "fact", "extra"))
 
 
 def fact_values(extra: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from telephony.cel.rows import CelRow, Fact, load_extra, read_fact
+from telephony.cel.rows import USER_DEFINED, CelRow, Fact, load_extra, read_fact
 
 PSEUDO = frozenset(
     ("Announcer", "Recorder", "CBAnn", "CBRec", "Message", "Snoop", "MulticastRTP", "UnicastRTP")
@@ -110,7 +110,7 @@ class Call:
         self.facts: list[Fact] = []
         self.attended: list[Attended] = []
         self.ended_linkedids: set[str] = set()
-        self.saw_bridges = False
+        self.saw_bridges = self.saw_holds = False
         self._at: dict[str, str] = {}  # channel -> the bridge it is in
         self._read(rows)
 
@@ -175,7 +175,9 @@ class Call:
                     moves.append((at, uniqueid, None))
                     del within[uniqueid]
             elif event == "HANGUP":
-                self._hangup(channel, at, extra)
+                channel.cause, channel.source = _hangup(extra)
+                if channel.ended is None:
+                    channel.ended = at
             elif event == "ANSWER":
                 if channel.answered is None:
                     channel.answered = at
@@ -187,17 +189,12 @@ class Call:
                     channel.first_linkedid = linkedid
                     if linkedid != uniqueid:
                         channel.outgoing = True
+            elif event == USER_DEFINED:
+                fact = read_fact(row)
+                if fact is not None:
+                    self._fact(channel, fact)
             elif event in _HANDLERS:
                 _HANDLERS[event](self, channel, CelRow._make(row))
-
-    def _hangup(self, channel: Channel, at: int, text: str) -> None:
-        extra = load_extra(text)
-        cause = extra.get("hangupcause")
-        # Asterisk writes 0 where it was told no cause.
-        channel.cause = cause if isinstance(cause, int) and 0 < cause < 1000 else None
-        channel.source = str(extra.get("hangupsource") or "")
-        if channel.ended is None:
-            channel.ended = at
 
     def _old_bridge_start(self, channel: Channel, row: CelRow) -> None:
         """Asterisk 11 and older: one row begins the bridge for both channels."""
@@ -233,12 +230,10 @@ class Call:
         else:
             self._at[uniqueid] = bridge
 
-    def _fact(self, channel: Channel, row: CelRow) -> None:
-        fact = read_fact(row)
-        if fact is None:
-            return
+    def _fact(self, channel: Channel, fact: Fact) -> None:
         self.facts.append(fact)
         if fact.kind in ("HOLD", "UNHOLD"):
+            self.saw_holds = True
             # Noted on the channel whose phone it is, or on another one that names it.
             named = fact.values.get("leg")
             holder = self.channels.get(named) if named else channel
@@ -255,9 +250,18 @@ class Call:
 _HANDLERS: dict[str, Callable[[Call, Channel, CelRow], None]] = {
     "BRIDGE_START": Call._old_bridge_start,
     "BRIDGE_END": Call._old_bridge_end,
-    "USER_DEFINED": Call._fact,
     "ATTENDEDTRANSFER": Call._attended_transfer,
 }
+
+
+@lru_cache(maxsize=8192)
+def _hangup(extra: str) -> tuple[int | None, str]:
+    """The cause, and the name of the channel that hung up; both sides of a call tell the same."""
+    loaded = load_extra(extra)
+    cause = loaded.get("hangupcause")
+    # Asterisk writes 0 where it was told no cause.
+    known = isinstance(cause, int) and 0 < cause < 1000
+    return cause if known else None, str(loaded.get("hangupsource") or "")
 
 
 @lru_cache(maxsize=8192)

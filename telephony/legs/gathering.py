@@ -14,7 +14,7 @@ from telephony.legs.rules import legs_of_call
 by_time = itemgetter(0)
 
 Row = tuple[Any, ...]
-"""The values of a :class:`~telephony.cel.rows.CelRow`. A plain tuple is read several times faster."""
+"""The values of a :class:`~telephony.cel.rows.CelRow`. A plain tuple is read faster."""
 
 
 class GatheredCall:

@@ -19,6 +19,8 @@ Stretch = tuple[int, int]
 
 def hold_seconds(call: Call, folding: Folding, legs: Mapping[str, Leg]) -> None:
     """Fill in ``hold_s`` of these legs; they have their times and segments already."""
+    if not call.saw_holds:
+        return
     pressed: dict[str, list[tuple[int, bool]]] = {}
     for channel in call.channels.values():
         if channel.holds:

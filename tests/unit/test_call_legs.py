@@ -66,6 +66,32 @@ def test_given_an_agent_behind_a_local_channel_then_it_is_folded_into_the_agent(
     assert talks(legs[0], legs) == [(["8001"], 2.0)]
 
 
+def test_given_a_stand_in_that_talks_then_the_talk_is_that_of_the_leg_it_stands_for() -> None:
+    citizen, stand_in, agent = "1795000000.1", "1795000001.2", "1795000001.3"
+    bridge = '{"bridge_id":"b1"}'
+    rows = [
+        row(0, "CHAN_START", "PJSIP/trunk-00000001", citizen),
+        row(1, "CHAN_START", "AsyncGoto/PJSIP/trunk-00000001", stand_in, linkedid=citizen),
+        row(1, "CHAN_START", "PJSIP/8001-00000002", agent, linkedid=citizen),
+        row(
+            2,
+            "BRIDGE_ENTER",
+            "AsyncGoto/PJSIP/trunk-00000001",
+            stand_in,
+            linkedid=citizen,
+            extra=bridge,
+        ),
+        row(3, "BRIDGE_ENTER", "PJSIP/8001-00000002", agent, linkedid=citizen, extra=bridge),
+        row(9, "BRIDGE_EXIT", "PJSIP/8001-00000002", agent, linkedid=citizen, extra=bridge),
+    ]
+    first, second = build_legs(rows)
+    assert first.channels == [citizen, stand_in]
+    assert [(part.others, (part.end or 0) - part.start) for part in first.segments] == [
+        ((agent,), 6_000_000)
+    ]
+    assert [part.others for part in second.segments] == [(citizen,)]
+
+
 def test_given_a_queue_that_rings_all_then_those_who_did_not_answer_have_no_talk() -> None:
     legs = legs_of("queue", DIRECTORY)
     answered = {leg.party: leg.answered is not None for leg in legs if leg.role == "agent"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from api import errors, idempotency, keys, quick_legs, security
+from api import errors, idempotency, keys, pages, quick_legs, security
 from api.routes import (
     agents,
     asides,
@@ -33,8 +33,10 @@ from api.routes import (
     outbox,
     overdue,
     pbxs,
+    people,
     recordings,
     retention,
+    session,
     supervision,
 )
 
@@ -68,9 +70,12 @@ ROUTERS = (
     (orders.router, PREFIX),
     (outbox.router, PREFIX),
     (calendar.router, PREFIX),
-    (health.router, ""),
+    (session.router, PREFIX),
+    (people.router, PREFIX),
     (pbxs.router, PREFIX),
+    (health.router, ""),
     (metrics.router, ""),
+    (pages.router, ""),
 )
 """Every address there is; a test walks them all."""
 DESCRIPTION = """One-key transfer, three-way calls and the record of every call leg.
@@ -105,7 +110,11 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(keys.Keys, service=service, once=app.state.once, prefix=PREFIX)
     # The last added is the outermost: errors of the gate itself end as problems too.
     app.add_middleware(
-        security.Gate, tokens=security.Tokens(settings.tokens), open_paths=open_paths
+        security.Gate,
+        tokens=security.Tokens(settings.tokens),
+        sessions=service.sessions,
+        open_paths=open_paths,
+        origins=settings.sign_in.origins,
     )
     errors.install(app)
     return app

@@ -64,6 +64,8 @@ def problem_of(error: HotlineError) -> Response:
     headers = {}
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers["Retry-After"] = error.extra["wait_s"]
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if error.code == HotlineError.code:  # nothing a caller of the interface could do about

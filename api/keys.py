@@ -35,7 +35,7 @@ _CALL = re.compile(r"[^/\x00-\x1f\x7f]{1,128}")
 class Keys:
     """Answers well-formed presses itself and hands everything else to the app.
 
-    It must stand behind the gate: every role may press, so whoever came through may.
+    It must stand behind the gate, which says who asks; who may not press goes on to the app, too.
     """
 
     def __init__(self, app: ASGIApp, service: Service, once: Once, prefix: str) -> None:
@@ -74,6 +74,8 @@ class Keys:
             return "", ""
         headers = Headers(scope=scope)
         if headers.get("content-type") != "application/json" or "idempotency-key" in headers:
+            return "", ""
+        if not scope["state"]["identity"].may("agent"):
             return "", ""
         return call_id, key
 

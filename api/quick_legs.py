@@ -44,7 +44,7 @@ def filter_of(query: LegQuery) -> LegFilter:
 class QuickLegs:
     """Answers well-formed queries itself and hands everything else to the app.
 
-    It must stand behind the gate: every role may read legs, so whoever came through may.
+    It must stand behind the gate, which says who asks; who may not read legs goes on to the app.
     """
 
     def __init__(self, app: ASGIApp, service: Service, prefix: str) -> None:
@@ -57,7 +57,8 @@ class QuickLegs:
             await self._app(scope, receive, send)
             return
         query = _well_formed(scope["query_string"])
-        if query is None or not sight.sees_all(scope["state"]["identity"]):
+        who = scope["state"]["identity"]
+        if query is None or not who.may("agent") or not sight.sees_all(who):
             await self._app(scope, receive, send)
             return
         try:

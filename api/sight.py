@@ -1,12 +1,14 @@
 """Who sees citizens' numbers whole, and the entry in the audit log that this costs.
 
-| token                      | calls now | lists, exports | one case, leg, hand-over |
+| token or person            | calls now | lists, exports | one case, leg, hand-over |
 | -------------------------- | --------- | -------------- | ------------------------ |
 | `sees_numbers = true`      | whole     | whole          | whole, in the audit log  |
 | `sees_numbers = false`     | masked    | masked         | masked                   |
 | not set: supervisor, admin | whole     | whole          | whole, in the audit log  |
 | not set: agent, had a part | whole     | whole          | whole, in the audit log  |
 | not set: agent, had none   | whole     | masked         | masked                   |
+| not set: integrator        | masked    | masked         | masked                   |
+| auditor                    | masked    | masked         | masked                   |
 
 An agent had a part in a case for which they answer or answered, which was offered by them or to
 them, or in which they have a leg.

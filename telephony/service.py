@@ -31,6 +31,8 @@ from telephony.orders.delivery import Delivery
 from telephony.orders.intake import OrdersIntake
 from telephony.orders.outbox import Outbox
 from telephony.orders.teller import OrdersTeller
+from telephony.people.book import PeopleBook
+from telephony.people.sessions import Sessions
 from telephony.record.leg_pages import LegPages
 from telephony.retention.book import RetentionBook
 from telephony.retention.keeper import RetentionKeeper
@@ -75,6 +77,8 @@ class Service(Site):
         self.matters = MatterBook(self.database, settings)
         self.case_book = CaseBook(self.database, settings, self.dispatches, self.matters)
         self.nuisance = Nuisance(self.database)
+        self.people = PeopleBook(self.database, settings)
+        self.sessions = Sessions(self.database, settings)
         self.exports = ExportJobs(self.database, settings)
         self.leg_pages = LegPages(self.database)
         self.retention = RetentionBook(self.database, settings)
@@ -105,6 +109,7 @@ class Service(Site):
         self._parts: tuple[Part, ...] = (
             *(self.figures, self.delivery, self.deadlines, self.mails, self.exports),
             RetentionKeeper(self.retention, settings.retention.runs_at),
+            self.sessions,
         )
         self._tasks: list[asyncio.Task[None]] = []
 

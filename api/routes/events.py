@@ -1,9 +1,10 @@
 """What happens now, as it happens: the WebSocket ``GET /api/v1/events``.
 
 The token comes as ``Authorization: Bearer …``, or, from a browser, which cannot send that, as the
-subprotocols ``hotline, bearer.<token>`` (:mod:`api.security` looks at both). What is sent is made
-by :mod:`telephony.live.feed`; here is only the wire: who listens to what, a heartbeat, and the end
-of a client who does not keep up.
+subprotocols ``hotline, bearer.<token>``; or a page of ours brings its session's cookie
+(:mod:`api.security` looks at all of them). A session that ends closes with 4401. What is sent is
+made by :mod:`telephony.live.feed`; here is only the wire: who listens to what, a heartbeat, and the
+end of a client who does not keep up.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from api import sight
 from api.errors import bad_request, problems
 from api.live_schemas import LiveFrame
 from api.schemas import Schema, Word
-from api.security import AsAgent
+from api.security import NOT_SIGNED_IN, AsAgent, Identity
 from telephony import logs
 from telephony.errors import HotlineError
 from telephony.live.feed import TOPICS, TRY_AGAIN_LATER, Dropped, Topic
@@ -29,6 +30,7 @@ from telephony.masking import mask_frame
 
 if TYPE_CHECKING:
     from telephony.live.feed import LiveFeed, Subscriber
+    from telephony.people.sessions import Session
 
 log = structlog.get_logger(__name__)
 
@@ -109,13 +111,17 @@ async def live(socket: WebSocket) -> None:
     feed: LiveFeed = socket.app.state.service.live.feed
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    masked = not sight.sees_live(socket.state.identity)
+    who: Identity = socket.state.identity
+    masked = not sight.sees_live(who)
     subscriber = feed.subscribe(asked.chosen, since=asked.since, epoch=asked.epoch)
     tasks = [
         asyncio.create_task(_until_it_leaves(socket), name="events-client"),
         asyncio.create_task(_send(socket, feed, subscriber, masked=masked), name="events-feed"),
         asyncio.create_task(subscriber.ended(), name="events-end"),
     ]
+    if who.session is not None:
+        who.session.listening += 1
+        tasks.append(asyncio.create_task(_signed_out(who.session, subscriber), name="events-who"))
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         has_left = tasks[0].done()
@@ -130,6 +136,13 @@ async def live(socket: WebSocket) -> None:
         for task in tasks:
             task.cancel()
         feed.unsubscribe(subscriber)
+        if who.session is not None:
+            who.session.listening -= 1
+
+
+async def _signed_out(session: Session, subscriber: Subscriber) -> None:
+    await session.ended.wait()
+    subscriber.end(NOT_SIGNED_IN, "the session has ended; sign in again")
 
 
 async def _refuse(socket: WebSocket, error: ValidationError) -> None:

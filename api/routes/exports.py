@@ -15,7 +15,7 @@ from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.export_schemas import Export, ExportPageQuery, ExportRequest
 from api.routes.answers import attached_as
-from api.security import AsSupervisor, Identity
+from api.security import AsExporter, Identity
 from telephony import audit
 from telephony.audit import in_words
 from telephony.bulk.cells import CHINA
@@ -44,7 +44,7 @@ _MEDIA = {
 async def begin_export(
     body: Annotated[ExportRequest, Body()],
     service: TheService,
-    who: AsSupervisor,
+    who: AsExporter,
     response: Response,
 ) -> Export:
     """Ask for legs, cases, ledger or hand-overs as CSV, XLSX or Parquet.
@@ -70,7 +70,7 @@ async def begin_export(
 
 @router.get("/exports", responses=problems(InvalidCursor, DatabaseUnavailable))
 async def list_exports(
-    query: Annotated[ExportPageQuery, Query()], service: TheService, _who: AsSupervisor
+    query: Annotated[ExportPageQuery, Query()], service: TheService, _who: AsExporter
 ) -> schemas.Page[Export]:
     """Exports, the newest first."""
     found = await service.exports.page(limit=query.limit, cursor=query.cursor)
@@ -78,7 +78,7 @@ async def list_exports(
 
 
 @router.get("/exports/{export}", responses=problems(ExportNotFound, DatabaseUnavailable))
-async def get_export(export: ExportId, service: TheService, _who: AsSupervisor) -> Export:
+async def get_export(export: ExportId, service: TheService, _who: AsExporter) -> Export:
     """How far an export is."""
     return _shape(await service.exports.get(export))
 
@@ -97,7 +97,7 @@ async def get_export(export: ExportId, service: TheService, _who: AsSupervisor) 
     },
 )
 async def get_export_file(
-    export: ExportId, request: Request, service: TheService, who: AsSupervisor
+    export: ExportId, request: Request, service: TheService, who: AsExporter
 ) -> FileResponse:
     """The file of an export; `Range` is honoured, `ETag` and `If-Range` hold its parts together.
 
@@ -120,7 +120,7 @@ async def get_export_file(
     status_code=204,
     responses=problems(ExportNotFound, NotAllowed, DatabaseUnavailable),
 )
-async def cancel_export(export: ExportId, service: TheService, who: AsSupervisor) -> None:
+async def cancel_export(export: ExportId, service: TheService, who: AsExporter) -> None:
     """Take an export back, or its file away; for who asked for it, and for admins."""
     job = await service.exports.get(export)
     if who.role != "admin" and who.name != job["asked_by"]:

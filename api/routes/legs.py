@@ -15,7 +15,7 @@ from api.export_schemas import LegExportQuery
 from api.quick_legs import filter_of
 from api.routes import answers
 from api.routes.answers import attached_as
-from api.security import AsAgent, AsSupervisor
+from api.security import AsAgent, AsExporter
 from telephony import audit
 from telephony.audit import in_words
 from telephony.bulk import csv as bulk_csv
@@ -54,7 +54,7 @@ async def list_legs(
     responses={**problems(DatabaseUnavailable), **_CSV},
 )
 async def export_legs(
-    query: Annotated[LegExportQuery, Query()], service: TheService, who: AsSupervisor
+    query: Annotated[LegExportQuery, Query()], service: TheService, who: AsExporter
 ) -> Response:
     """Legs as CSV, oldest first, streamed; for supervisors and admins.
 

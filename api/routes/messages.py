@@ -21,7 +21,7 @@ from api.message_schemas import (
 )
 from api.routes import answers
 from api.routes.agents import callback_shown, may_act
-from api.security import RANKS, AsAgent, Identity
+from api.security import RANKS, AsAgent, AsListener, Identity
 from telephony import audit
 from telephony.errors import (
     AgentBusy,
@@ -112,7 +112,9 @@ async def get_left_message(message: MessageId, service: TheService, who: AsAgent
         416: {"description": "`Range` lies outside of the sound"},
     },
 )
-async def get_message_sound(message: MessageId, service: TheService, who: AsAgent) -> FileResponse:
+async def get_message_sound(
+    message: MessageId, service: TheService, who: AsListener
+) -> FileResponse:
     """The sound of a message; `Range` is honoured, so that a player may jump.
 
     It counts as heard, and who heard it is in the audit log.

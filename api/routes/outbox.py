@@ -12,7 +12,7 @@ from api import schemas
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
-from api.security import AsAdmin, AsSupervisor
+from api.security import AsAdmin, AsExporter, AsPlatformAdmin
 from telephony.errors import DatabaseUnavailable, WrongState
 from telephony.orders.outbox import MessageNotFound
 
@@ -27,7 +27,7 @@ Number = Annotated[int, Path(ge=1, lt=2**63, description="the message's number")
     responses=problems(DatabaseUnavailable),
 )
 async def list_messages(
-    query: Annotated[shapes.OutboxQuery, Query()], service: TheService, _who: AsSupervisor
+    query: Annotated[shapes.OutboxQuery, Query()], service: TheService, _who: AsExporter
 ) -> Response:
     """Messages to other platforms, newest first; what they say is not shown."""
     found = await service.outbox.messages(
@@ -42,7 +42,7 @@ async def list_messages(
 
 @router.post("/outbox/retry", responses=problems(DatabaseUnavailable))
 async def retry_messages(
-    body: shapes.RetryRequest, service: TheService, who: AsAdmin
+    body: shapes.RetryRequest, service: TheService, who: AsPlatformAdmin
 ) -> shapes.Retried:
     """Send once more all that was given up, or all to one platform."""
     done = await service.outbox.retry_all(destination=body.destination, by=who.name, role=who.role)
@@ -54,7 +54,7 @@ async def retry_messages(
     status_code=204,
     responses=problems(MessageNotFound, WrongState, DatabaseUnavailable),
 )
-async def retry_message(message: Number, service: TheService, who: AsAdmin) -> None:
+async def retry_message(message: Number, service: TheService, who: AsPlatformAdmin) -> None:
     """Send a message once more that was given up; one that waits is sent at once."""
     await service.outbox.retry(message, by=who.name, role=who.role)
 

@@ -1,1 +1,1 @@
-"""People with a password: who they are, their roles, and the sessions in which they are signed in."""
+"""People with a password: who they are, their roles, and where they are signed in."""

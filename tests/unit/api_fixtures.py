@@ -21,6 +21,8 @@ TOKENS = {
     "agent": "agent-token-of-the-tests",
     "supervisor": "supervisor-token-of-the-tests",
     "admin": "admin-token-of-the-tests",
+    "auditor": "auditor-token-of-the-tests",
+    "integrator": "integrator-token-of-the-tests",
 }
 AGENT_8001 = "agent-8001-token-of-the-tests"
 

@@ -140,13 +140,23 @@ class AmiWay:
     async def write(self, files: Mapping[str, str], gone: Iterable[str]) -> None:
         """See :class:`Way`. A file cannot be deleted over AMI: it is left empty."""
         wanted = dict(files) | dict.fromkeys(gone, "")
-        for name, text in wanted.items():
-            await self._put_together(name + LOADING, text)
-        for name in wanted:
+        there = await self.read(wanted)
+        changed = [
+            name for name, text in wanted.items() if plain(there.get(name, "")) != plain(text)
+        ]
+        for name in changed:
+            await self._put_together(name + LOADING, wanted[name])
+        for name in changed:
             await self._create(name)
-            await self._client.action(
-                "UpdateConfig", {"SrcFilename": name + LOADING, "DstFilename": name}
-            )
+            try:
+                await self._client.action(
+                    "UpdateConfig", {"SrcFilename": name + LOADING, "DstFilename": name}
+                )
+            except PbxRefused as error:
+                raise NotReachable(
+                    f"the PBX may not write {name} ({error.detail}): give that file to the user "
+                    "that Asterisk runs as"
+                ) from None
 
     def check_rights(self) -> None:
         """See :class:`Way`."""

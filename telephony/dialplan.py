@@ -232,6 +232,7 @@ def render(
         "time_zone": TIME_ZONE,
         "trunk_context": settings.trunk_context,
         "line": settings.line,
+        "lines": settings.every_line,
         "agents": settings.agents,
         "targets": everyone,
         "outside": settings.outside,
@@ -259,6 +260,7 @@ def render(
         "wait_max_s": 2 * longest + 30,
         "pbx": settings.pbx,
         "ami_secret": _secret(settings),
+        "ami_write": ",".join(write_rights(settings)),
         "ami_permit": ami_permit,
         "cel_name": CEL_NAME,
         "cel_mapping": ",".join(f"${{CSV_QUOTE({value})}}" for value in CEL_FIELDS.values()),
@@ -281,6 +283,12 @@ def render(
     if standalone is not None:
         files |= {name: _include(name) for name in _included(files)}
     return files
+
+
+def write_rights(settings: Settings) -> list[str]:
+    """What our AMI user may do, for what is switched on and no more."""
+    rights = ["call", "originate", "agent", "reporting", "system"]
+    return [*rights, "config"] if settings.pbx.load_over_ami else rights
 
 
 def _features(settings: Settings) -> list[str]:

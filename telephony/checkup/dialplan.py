@@ -6,17 +6,13 @@ read back what it has (``ShowDialPlan``) and to compare it with ours, step by st
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from telephony.checkup.model import Config, Patient, Verdict, ok, warning, wrong
-from telephony.dialplan import render
-from telephony.errors import PbxRefused
+from telephony.plans.load import running_steps
+from telephony.plans.steps import Steps, compare, contexts_of
+from telephony.plans.wanted import extension_steps, wanted
 
 if TYPE_CHECKING:
     from telephony.settings import Key, Settings
@@ -24,29 +20,10 @@ if TYPE_CHECKING:
 SHOWN = 3
 """How many differences a line of the report names."""
 
-RELOAD = "hotline dialplan render --out <its configuration folder>, then `dialplan reload` there"
-
-Place = tuple[str, str, int]
-"""Context, extension, priority."""
-Steps = dict[Place, str]
-"""What is done at each place: ``Application(data)``, or ``label: Application(data)``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A place where the PBX does something else than we would; "" where one side has nothing."""
-
-    place: Place
-    ours: str
-    theirs: str
-
-    def __str__(self) -> str:
-        where = "{},{},{}".format(*self.place)
-        if not self.theirs:
-            return f"{where}: missing, ours is {self.ours}"
-        if not self.ours:
-            return f"{where}: {self.theirs} is not ours"
-        return f"{where}: {self.theirs} instead of {self.ours}"
+RELOAD = (
+    "`hotline dialplan load`; or hotline dialplan render --out <its configuration folder>, "
+    "then `dialplan reload` there"
+)
 
 
 def our_steps(settings: Settings) -> Steps:
@@ -54,73 +31,18 @@ def our_steps(settings: Settings) -> Steps:
 
     Raises :class:`~telephony.dialplan.DialplanError` when they make none.
     """
-    # The dialplan holds no secret, so one that could not be rendered must not hide it.
-    pbx = settings.pbx.model_copy(update={"ami_secret": SecretStr("not-needed")})
-    files = render(settings.model_copy(update={"pbx": pbx}))
-    steps: Steps = {}
-    for name, text in sorted(files.items()):
-        if name.startswith("hotline/extensions/"):
-            steps |= read_steps(text)
-    return steps
-
-
-def read_steps(text: str) -> Steps:
-    """The steps of an extensions file, as Asterisk's ``pbx_config`` would load them."""
-    steps: Steps = {}
-    context, exten, priority = "", "", 0
-    for raw in text.splitlines():
-        line = _without_comment(raw)
-        if header := re.fullmatch(r"\[([^\]]+)\].*", line):
-            context = header[1]
-            continue
-        key, arrow, value = line.partition("=>")
-        if not arrow:
-            continue
-        if key.strip() == "exten":
-            exten, _, value = value.strip().partition(",")
-        elif key.strip() != "same":
-            continue
-        number, _, step = value.strip().partition(",")
-        number, _, label = number.strip().partition("(")
-        priority = priority + 1 if number == "n" else int(number)
-        application, bracket, data = step.partition("(")
-        data = data.rpartition(")")[0] if bracket else ""
-        steps[context, exten, priority] = _written(application, data, label.rstrip(")"))
-    return steps
-
-
-def _without_comment(line: str) -> str:
-    return re.split(r"(?<!\\);", line, maxsplit=1)[0].replace("\\;", ";").strip()
-
-
-def _written(application: str, data: str, label: str) -> str:
-    # A label is part of the step: a Goto that names it goes nowhere without it.
-    return f"{label + ': ' if label else ''}{application.strip()}({data.strip()})"
-
-
-def compare(ours: Steps, theirs: Steps, shared: str) -> list[Difference]:
-    """Where the two differ, ours in order first.
-
-    ``shared`` is the context that an admin may have filled with numbers of their own (the trunk's):
-    what stands there besides ours is none of our business.
-    """
-    found = [
-        Difference(place, step, theirs.get(place, ""))
-        for place, step in ours.items()
-        if theirs.get(place) != step
-    ]
-    extra = sorted(place for place in theirs.keys() - ours.keys() if place[0] != shared)
-    return found + [Difference(place, "", theirs[place]) for place in extra]
+    return extension_steps(wanted(settings))
 
 
 async def check_dialplan(patient: Patient) -> Verdict:
     """Compare every context of ours with what the PBX has loaded."""
     patient.must_be_allowed("ShowDialPlan", "reporting")
     ours = our_steps(patient.settings)
-    contexts = list(dict.fromkeys(context for context, _, _ in ours))
-    asked = await asyncio.gather(*(_loaded(patient, context) for context in contexts))
-    theirs: Steps = {place: step for steps in asked if steps for place, step in steps.items()}
-    absent = [name for name, steps in zip(contexts, asked, strict=True) if steps is None]
+    contexts = contexts_of(ours)
+    running = await running_steps(patient.link)
+    theirs = {place: step for place, step in running.items() if place[0] in set(contexts)}
+    there = {place[0] for place in theirs}
+    absent = [name for name in contexts if name not in there]
     if len(absent) == len(contexts):
         return wrong(
             "none of our contexts is loaded", f'include "hotline/extensions/*.conf"; {RELOAD}'
@@ -134,23 +56,6 @@ async def check_dialplan(patient: Patient) -> Verdict:
         more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         return wrong(f"differs from ours at {named}{more}", RELOAD)
     return ok(f"{len(contexts)} contexts, {len(ours)} steps, as the settings make them")
-
-
-async def _loaded(patient: Patient, context: str) -> Steps | None:
-    """The steps of a context on the PBX; None when it has no such context."""
-    try:
-        events = await patient.link.list_action("ShowDialPlan", {"Context": context})
-    except PbxRefused as error:
-        if "Did not find" in error.detail:
-            return None
-        raise
-    return {
-        (event["Context"], event["Extension"], int(event["Priority"])): _written(
-            event.get("Application"), event.get("AppData"), event.get("ExtensionLabel")
-        )
-        for event in events
-        if event.name == "ListDialplan" and event.get("Priority").isdecimal()
-    }
 
 
 async def check_keys(patient: Patient) -> Verdict:

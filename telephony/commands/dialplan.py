@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 from telephony import dialplan
+from telephony.commands import dialplan_load
 from telephony.commands.output import clear_errors, print_json, stdout
 from telephony.dialplan import Standalone
 from telephony.settings import load_settings
 
-app = typer.Typer(help="Make the PBX's configuration from the settings.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep ``render`` a command of its own while it is the only one."""
+app = typer.Typer(
+    help="The PBX's configuration: make it, compare it, load it, take it back.",
+    no_args_is_help=True,
+)
+dialplan_load.add_to(app)
 
 
 @app.command()

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from telephony import doctor
-from telephony.checkup.dialplan import Difference, compare, our_steps, read_steps
+from telephony.checkup.dialplan import our_steps
 from telephony.checkup.model import Check, NotChecked, Patient, Verdict
 from telephony.checkup.people import devices, is_open
 from telephony.checkup.record import (
@@ -29,6 +29,7 @@ from telephony.checkup.record import (
 from telephony.cli import app
 from telephony.commands import doctor as command
 from telephony.doctor import Finding, examine, is_well
+from telephony.plans.steps import Difference, compare, read_steps
 from telephony.private_pbx import free_port
 from telephony.settings import TIME_ZONE, Line, Pbx, Settings
 from tests.unit.fake_ami import FakeAmi, FakeLink, fake_ami, silence
@@ -98,7 +99,7 @@ def test_given_settings_when_their_steps_are_read_then_every_dialled_form_has_a_
     settings = settings_for(5038)
     steps = our_steps(settings)
     for form in settings.line.dialled_forms:
-        assert steps["hotline-trunk", form, 1] == "Goto(hotline-case,s,1)"
+        assert steps["hotline-trunk", form, 2] == "Goto(hotline-case,s,1)"
 
 
 def test_given_two_dialplans_when_compared_then_changed_missing_and_foreign_steps_are_named() -> (

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from telephony.checkup.dialplan import read_steps
 from telephony.dialplan import render, targets
 from telephony.errors import DeskNotFound, NumberNotAllowed, SettingsError
+from telephony.plans.steps import read_steps
 from telephony.settings import Pbx, Settings, load_settings
 
 AGENTS = [{"id": "8001"}, {"id": "8002"}]

@@ -1,0 +1,131 @@
+"""What an admin asks about dialplans, for the command line and HTTP alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from telephony.ami_client import AmiClient
+from telephony.plans.diff import PlanDiff, compare_with
+from telephony.plans.load import Loader, running_steps
+from telephony.plans.steps import UNREADABLE, compare, contexts_of
+from telephony.plans.versions import Files, Unfinished, Version, Versions
+from telephony.plans.wanted import CustomRefused, extension_steps, wanted
+from telephony.plans.ways import NotReachable, way_to
+
+if TYPE_CHECKING:
+    from telephony.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class PlanState:
+    """How the dialplan of a PBX stands.
+
+    ``way``: how it would be loaded, "" when ``no_way`` says why not. ``running``: the newest kept
+    version that is what the PBX runs, None when it runs something else. ``unfinished``: a load that
+    has begun; it is under way (``busy``) or was cut off.
+    """
+
+    way: str
+    no_way: str
+    running: int | None
+    unfinished: Unfinished | None
+    busy: bool
+    versions: tuple[Version, ...]
+
+
+def versions_of(settings: Settings) -> Versions:
+    """The versions of the PBX of these settings."""
+    return Versions(settings.dialplan.versions, settings.pbx.name, settings.dialplan.keep)
+
+
+def last_files(versions: Versions) -> Files:
+    """The files that were loaded last, as far as is known here."""
+    last = versions.standing()
+    return versions.files(last.number) if last else {}
+
+
+async def differences_now(settings: Settings, client: AmiClient) -> PlanDiff:
+    """What the PBX runs against what would be loaded now. Raises as :func:`compare_with`."""
+    files = wanted(settings)
+    before = last_files(versions_of(settings))
+    return await compare_with(client, files, before, settings.trunk_context)
+
+
+async def state_now(settings: Settings, client: AmiClient, actions: Iterable[str]) -> PlanState:
+    """How the dialplan stands, with its versions. Raises :class:`PbxUnavailable`."""
+    versions = versions_of(settings)
+    history = versions.history()
+    way, no_way = "", ""
+    try:
+        found = way_to(settings, client, actions)
+        found.check_rights()
+        way = found.name
+    except NotReachable as error:
+        no_way = error.detail
+    return PlanState(
+        way=way,
+        no_way=no_way,
+        running=await running_version(settings, client, versions, history),
+        unfinished=versions.unfinished(),
+        busy=versions.busy(),
+        versions=tuple(history),
+    )
+
+
+async def running_version(
+    settings: Settings, client: AmiClient, versions: Versions, history: Iterable[Version]
+) -> int | None:
+    """The newest kept version whose steps are those that the PBX runs, or None."""
+    running = await running_steps(client)
+    everything = [one for one in history if one.files]
+    asked = set()
+    for one in everything:
+        if one.sha256 in asked:
+            continue
+        asked.add(one.sha256)
+        steps = extension_steps(versions.files(one.number))
+        names = set(contexts_of(steps))
+        theirs = {place: step for place, step in running.items() if place[0] in names}
+        if not compare(steps, theirs, settings.trunk_context):
+            return one.number
+    return None
+
+
+@asynccontextmanager
+async def linked(settings: Settings) -> AsyncIterator[tuple[AmiClient, list[str]]]:
+    """A link of one's own to the PBX, and the actions that our user may send there.
+
+    Raises :class:`~telephony.errors.PbxUnavailable`.
+    """
+    client = AmiClient.from_settings(settings.pbx, events=[])
+    await client.start()
+    try:
+        await client.wait_up(settings.pbx.action_timeout_s)
+        yield client, await allowed(client)
+    finally:
+        await client.stop()
+
+
+async def allowed(client: AmiClient) -> list[str]:
+    """The actions that our user may send."""
+    answer = await client.action("ListCommands")
+    return [name for name, about in answer.keys.items() if "(Priv:" in about]
+
+
+def loader_of(settings: Settings, client: AmiClient, actions: Iterable[str]) -> Loader:
+    """The loader, with the check that goes before every load."""
+    return Loader(settings, client, actions, check_files)
+
+
+async def check_files(files: Files) -> None:
+    """Refuse what Asterisk would load in part. Raises :class:`CustomRefused`."""
+    dropped = [
+        f"[{context}] line {-priority}: {step}"
+        for (context, _, priority), step in extension_steps(files).items()
+        if step == UNREADABLE
+    ]
+    if dropped:
+        raise CustomRefused(dropped)

@@ -1,7 +1,6 @@
 """The pages: static files from ``api/web``, each part with the roles it is for.
 
-``/desk`` is ``api/web/desk/index.html``, ``/static/desk/board.js`` is ``api/web/desk/board.js``.
-Nothing in them may be inline: the Content-Security-Policy lets scripts and styles come from here
+``/desk`` is ``api/web/desk/index.html``, ``/desk/board.js`` is ``api/web/desk/board.js``. Nothing in them may be inline: the Content-Security-Policy lets scripts and styles come from here
 only, so words that a citizen or another platform sent us can never run in an officer's browser.
 
 | part       | for                                                        |
@@ -41,7 +40,7 @@ ROLES: dict[str, tuple[Role, ...]] = {
 }
 """Who a part is for, besides those above them in rank."""
 PAGES = ("signin", *ROLES)
-STATIC = "/static/"
+PARTS = (*PAGES, *SHARED)
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -100,7 +99,8 @@ _files: dict[Path, File] = {}
 
 def is_page(path: str) -> bool:
     """Whether an address is one of a page, and not one of the interface."""
-    return path == "/" or path.startswith(STATIC) or path[1:] in PAGES
+    first, _, rest = path[1:].partition("/")
+    return first in (PARTS if rest else ("", *PAGES))
 
 
 async def root(request: Request) -> Response:
@@ -125,11 +125,9 @@ async def page(request: Request) -> Response:
 
 async def part_of_page(request: Request) -> Response:
     """What a page consists of."""
-    part = request.path_params["part"]
+    part = request.url.path.split("/")[1]
     identity: Identity | None = request.state.identity
     roles = ROLES.get(part)
-    if roles is None and part not in ("signin", *SHARED):
-        return problem_of(NotFound("there is no such page"))
     if roles is not None:
         if identity is None:
             return problem_of(NotSignedIn("sign in at /signin"))
@@ -141,7 +139,8 @@ async def part_of_page(request: Request) -> Response:
 router.add_route("/", root, ["GET"])
 for _page in PAGES:
     router.add_route(f"/{_page}", page, ["GET"])
-router.add_route(STATIC + "{part}/{file:path}", part_of_page, ["GET"])
+for _part in PARTS:
+    router.add_route(f"/{_part}/{{file:path}}", part_of_page, ["GET"])
 
 
 def _led(to: str) -> Response:

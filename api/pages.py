@@ -1,7 +1,8 @@
 """The pages: static files from ``api/web``, each part with the roles it is for.
 
-``/desk`` is ``api/web/desk/index.html``, ``/desk/board.js`` is ``api/web/desk/board.js``. Nothing in them may be inline: the Content-Security-Policy lets scripts and styles come from here
-only, so words that a citizen or another platform sent us can never run in an officer's browser.
+``/desk`` is ``api/web/desk/index.html``, ``/desk/board.js`` is ``api/web/desk/board.js``. Nothing
+in them may be inline: the Content-Security-Policy lets scripts and styles come from here only, so
+words that a citizen or another platform sent us can never run in an officer's browser.
 
 | part       | for                                                        |
 | ---------- | ---------------------------------------------------------- |
@@ -119,8 +120,8 @@ async def page(request: Request) -> Response:
     if roles is not None and identity is None:
         return _led(f"/signin?next={quote('/' + part, safe='')}")
     if roles is not None and identity is not None and not identity.may(*roles):
-        return await _sent(request, WEB / "signin" / "denied.html", status=403)
-    return await _sent(request, WEB / part / "index.html")
+        return await _sent(request, "signin/denied.html", status=403)
+    return await _sent(request, f"{part}/index.html")
 
 
 async def part_of_page(request: Request) -> Response:
@@ -133,7 +134,7 @@ async def part_of_page(request: Request) -> Response:
             return problem_of(NotSignedIn("sign in at /signin"))
         if not identity.may(*roles):
             return problem_of(NotAllowed("this page is not for your role"))
-    return await _sent(request, WEB / part / request.path_params["file"])
+    return await _sent(request, f"{part}/{request.path_params['file']}")
 
 
 router.add_route("/", root, ["GET"])
@@ -147,8 +148,8 @@ def _led(to: str) -> Response:
     return RedirectResponse(to, 303, headers=HEADERS)
 
 
-async def _sent(request: Request, path: Path, status: int = 200) -> Response:
-    file = await _file(path)
+async def _sent(request: Request, name: str, status: int = 200) -> Response:
+    file = await _file(name)
     if file is None:
         return problem_of(NotFound("there is no such page"))
     packs = file.packed is not None and "gzip" in request.headers.get("accept-encoding", "")
@@ -171,9 +172,10 @@ async def _sent(request: Request, path: Path, status: int = 200) -> Response:
     return answer
 
 
-async def _file(path: Path) -> File | None:
+async def _file(name: str) -> File | None:
     """A file of ours as it is now on disk, or None; never one outside of its folder."""
-    if path.suffix not in TYPES or any(one.startswith(".") for one in path.parts[1:]):
+    path = WEB / name
+    if path.suffix not in TYPES or any(one.startswith(".") for one in name.split("/")):
         return None
     stamp = _stamp(path)
     known = _files.get(path)

@@ -1,0 +1,41 @@
+// Who is who: names of agents and desks, loaded once.
+import { http } from "../shared/http.js";
+import { t } from "../shared/i18n.js";
+
+/**
+ * Agents and desks: {people: [{id, name, department, kind}], departments, byId}. The record can be
+ * read without the PBX, which alone knows the agents: then there are only their numbers.
+ */
+export async function loadNames() {
+  const [agents, desks, matters] = await Promise.all([
+    http.get("/agents").catch(whileAway), http.get("/desks"), http.get("/matters", { limit: 500 }),
+  ]);
+  return namesOf([
+    ...agents.items.map(({ id, name, department }) => ({ id, name, department, kind: "agent" })),
+    ...desks.items.map(({ id, name, department, kind }) => ({ id, name, department, kind })),
+  ], matters.items);
+}
+
+function whileAway(error) {
+  if (error.status === 503) return { items: [] };
+  throw error;
+}
+
+export function namesOf(people, matters = []) {
+  const departments = [...new Set(people.map((one) => one.department).filter(Boolean))].sort();
+  const codes = new Map(matters.map((one) => [one.code, one.name]));
+  const matter = (code) => codes.get(code) || code || "";
+  return { people, departments, byId: new Map(people.map((one) => [one.id, one])), matter };
+}
+
+/** An agent or desk as people call them: 甲 8001; what is not known stays as it is. */
+export function partyName(id, names) {
+  const one = names.byId.get(id);
+  return one && one.name && one.name !== id ? `${one.name} ${id}` : id || "";
+}
+
+/** Whose leg it is. */
+export function legName(leg, names) {
+  const party = leg.role === "citizen" ? leg.party || leg.caller : leg.agent || leg.party;
+  return (party && partyName(party, names)) || t(`role.${leg.role || "other"}`);
+}

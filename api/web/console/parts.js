@@ -1,0 +1,172 @@
+// What the console's pages are made of: what is loaded, lists by pages, states in words.
+import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { errorWords, http } from "../shared/http.js";
+import { t } from "../shared/i18n.js";
+
+/** What GET path answers: {data, error, loading, again}. Asked anew when path or query change. */
+export function useLoad(path, query = {}, every = 0) {
+  const [state, set] = useState({ data: null, error: null, loading: true });
+  const [round, next] = useState(0);
+  const key = JSON.stringify([path, query, round]);
+  useEffect(() => {
+    if (!path) return undefined;
+    const ending = new AbortController();
+    set((old) => ({ ...old, loading: true }));
+    http.get(path, query, { signal: ending.signal }).then(
+      (data) => set({ data, error: null, loading: false }),
+      (error) => ending.signal.aborted || set((old) => ({ ...old, error, loading: false })),
+    );
+    const timer = every ? setTimeout(() => next((n) => n + 1), every) : null;
+    return () => {
+      ending.abort();
+      clearTimeout(timer);
+    };
+  }, [key]);
+  return { ...state, again: () => next((n) => n + 1) };
+}
+
+/** A list that comes by pages: {items, next, error, loading, more, again}. */
+export function usePages(path, query) {
+  const [state, set] = useState({ items: [], next: null, error: null, loading: true });
+  const [round, next] = useState(0);
+  const ending = useRef(null);
+  async function fetchPage(cursor, old) {
+    if (ending.current) ending.current.abort();
+    const mine = new AbortController();
+    ending.current = mine;
+    set((now) => ({ ...now, loading: true, error: null }));
+    try {
+      const page = await http.get(path, { limit: 50, ...query, cursor }, { signal: mine.signal });
+      set({ items: [...old, ...page.items], next: page.next, error: null, loading: false });
+    } catch (error) {
+      if (!mine.signal.aborted) set((now) => ({ ...now, error, loading: false }));
+    }
+  }
+  useEffect(() => {
+    fetchPage(undefined, []);
+    return () => ending.current.abort();
+  }, [JSON.stringify([path, query, round])]);
+  return { ...state, more: () => fetchPage(state.next, state.items), again: () => next((n) => n + 1) };
+}
+
+/** What went wrong, and a way to try again. */
+export function Trouble({ error, again }) {
+  return html`<div class="trouble row" role="alert"><span>${errorWords(error)}</span>
+    ${again && html`<button class="small" onClick=${again}>${t("again")}</button>`}</div>`;
+}
+
+export function Loading() {
+  return html`<p class="quiet loading" role="status">${t("shell.loading")}</p>`;
+}
+
+export function Empty({ children }) {
+  return html`<p class="empty quiet">${children}</p>`;
+}
+
+/** A page's heading, which gets the focus when the page is shown. */
+export function Heading({ children, tools }) {
+  const place = useRef(null);
+  useEffect(() => {
+    if (document.activeElement === document.body || document.activeElement?.closest(".tabs")) {
+      place.current.focus({ preventScroll: true });
+    }
+  }, []);
+  return html`<div class="spread heading"><h1 ref=${place} tabindex="-1">${children}</h1><div class="row">${tools}</div></div>`;
+}
+
+/** A word for a state, with a colour that only repeats it. */
+export function Tag({ kind = "", children }) {
+  return html`<span class=${`tag ${kind}`}>${children}</span>`;
+}
+
+const CHOSEN = "hotline.console.columns.";
+
+function keptColumns(name, columns) {
+  try {
+    const kept = JSON.parse(localStorage.getItem(CHOSEN + name));
+    if (Array.isArray(kept) && kept.every((one) => typeof one === "string")) return kept;
+  } catch {
+    // nothing is kept, or storage is forbidden: the usual columns
+  }
+  return columns.filter((one) => !one.more).map((one) => one.key);
+}
+
+/** Which of the columns are shown; kept in this browser under the name of the list. */
+export function useColumns(name, columns) {
+  const [chosen, set] = useState(() => keptColumns(name, columns));
+  function choose(keys) {
+    set(keys);
+    try {
+      localStorage.setItem(CHOSEN + name, JSON.stringify(keys));
+    } catch {
+      // the choice lasts as long as the page
+    }
+  }
+  return [columns.filter((one) => chosen.includes(one.key)), chosen, choose];
+}
+
+/** A way to choose the columns of a list. */
+export function ColumnChoice({ columns, chosen, choose }) {
+  return html`<details class="columns"><summary>${t("columns")}</summary>
+    <fieldset><legend class="sr">${t("columns")}</legend>
+      ${columns.map((one) => html`<label class="row" key=${one.key}>
+        <input type="checkbox" checked=${chosen.includes(one.key)} disabled=${chosen.length === 1 && chosen.includes(one.key)}
+          onChange=${(event) => choose(event.target.checked ? columns.map((c) => c.key).filter((k) => k === one.key || chosen.includes(k)) : chosen.filter((k) => k !== one.key))} />
+        ${t(`col.${one.key}`)}</label>`)}
+    </fieldset></details>`;
+}
+
+/** A table of a list, with what to say while it loads, is empty or failed, and a way to more. */
+export function List({ label, list, columns, empty, rowKey }) {
+  const { items, next, error, loading, more, again } = list;
+  return html`<section class="card list-card" aria-label=${label} aria-busy=${loading ? "true" : "false"}>
+    ${error && html`<${Trouble} error=${error} again=${items.length ? more : again} />`}
+    ${!!items.length && html`<div class="scroll" tabindex="0" role="group" aria-label=${label}>
+      <table class="rows"><caption class="sr">${label}</caption>
+        <thead><tr>${columns.map((one) => html`<th scope="col" key=${one.key}>${t(`col.${one.key}`)}</th>`)}</tr></thead>
+        <tbody>${items.map((item) => html`<tr key=${rowKey(item)}>
+          ${columns.map((one) => html`<td key=${one.key} class=${one.class || ""} data-label=${t(`col.${one.key}`)}>${one.show(item)}</td>`)}</tr>`)}</tbody>
+      </table></div>`}
+    ${!items.length && loading && html`<${Loading} />`}
+    ${!items.length && !loading && !error && html`<${Empty}>${empty}<//>`}
+    <p class="row foot quiet small" role="status">
+      ${!!items.length && t(next ? "list.some" : "list.all", { n: items.length })}
+      ${next && html`<button class="small" disabled=${loading} onClick=${more}>${t(loading ? "shell.loading" : "list.more")}</button>`}
+    </p>
+  </section>`;
+}
+
+/** A select of words with nothing as its first choice. */
+export function Choice({ label, value, options, onChange, all = t("all") }) {
+  return html`<label class="filter"><span>${label}</span>
+    <select value=${value || ""} onChange=${(event) => onChange(event.target.value)}>
+      ${all !== null && html`<option value="">${all}</option>`}
+      ${options.map(([key, text]) => html`<option value=${key} key=${key}>${text}</option>`)}
+    </select></label>`;
+}
+
+/** From one day to another. */
+export function Days({ from, to, onChange }) {
+  return html`<span class="row days">
+    <label class="filter"><span>${t("day.from")}</span><input type="date" value=${from || ""} max=${to || ""}
+      onChange=${(event) => onChange({ from: event.target.value, to })} /></label>
+    <label class="filter"><span>${t("day.to")}</span><input type="date" value=${to || ""} min=${from || ""}
+      onChange=${(event) => onChange({ from, to: event.target.value })} /></label></span>`;
+}
+
+/** A text that is told on once somebody has stopped typing for a moment. */
+export function Words({ label, value, onChange, wait = 250, placeholder = "" }) {
+  const [typed, set] = useState(value || "");
+  const timer = useRef(null);
+  useEffect(() => set(value || ""), [value]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return html`<label class="filter"><span>${label}</span><input type="search" value=${typed} placeholder=${placeholder}
+    onInput=${(event) => {
+      const text = event.target.value;
+      set(text);
+      clearTimeout(timer.current);
+      timer.current = setTimeout(() => onChange(text.trim()), wait);
+    }} /></label>`;
+}
+
+export const percent = (share) => (share === null || share === undefined ? "–" : `${(Math.floor(share * 1000) / 10).toFixed(1)} %`);

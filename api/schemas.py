@@ -377,6 +377,7 @@ class CaseQuery(InTime):
     """Which cases."""
 
     caller: Word | None = Field(None, description="the citizen's number, in any form")
+    line: Word | None = Field(None, description="the line that was called: id, name or number")
     owner: Word | None = Field(None, description="who answers for it now")
     state: Word | None = None
     handed_over_by: Word | None = Field(None, description="the side that handed it over to us")

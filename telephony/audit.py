@@ -52,6 +52,9 @@ What = Literal[
     "person-added",
     "person-changed",
     "sessions-ended",
+    "calendar-import",
+    "dialplan-load",
+    "dialplan-rollback",
 ]
 
 

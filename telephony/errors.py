@@ -36,6 +36,17 @@ class SettingsError(HotlineError):
         self.lines = lines
 
 
+class SettingsFileBroken(SettingsError):
+    """The file of settings is no TOML, or cannot be read: none of them is known."""
+
+    code = "settings-file-broken"
+    title = "The file of settings cannot be read"
+
+    def __init__(self, file: object, error: Exception) -> None:
+        why = error.strerror if isinstance(error, OSError) else f"it is no TOML: {error}"
+        super().__init__([f"{file} cannot be read: {why}"])
+
+
 class InvalidValue(HotlineError):
     """A value that must not travel to the PBX, such as one with a line break in it."""
 
@@ -216,14 +227,21 @@ class SpecialDayNotFound(NotFound):
 
 
 class CalendarFileRefused(InvalidValue):
-    """A calendar file with mistakes, of which nothing was taken; ``lines`` says what and where."""
+    """A calendar file with mistakes, of which nothing was taken.
+
+    ``lines`` says what and where; ``broken`` the same as numbers of lines (None: the whole file)
+    and reasons, all of them.
+    """
 
     code = "calendar-file-refused"
     title = "The calendar file is wrong"
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], broken: list[tuple[int, str]] | None = None) -> None:
         super().__init__("nothing was taken: " + "; ".join(lines))
         self.lines = lines
+        self.broken: list[tuple[int | None, str]] = [*broken] if broken else []
+        if not broken:
+            self.broken = [(None, one) for one in lines]
 
 
 class CalendarNotPushed(HotlineError):

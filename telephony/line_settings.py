@@ -141,8 +141,8 @@ def spread_lines(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _said(section: Any) -> dict[str, Any] | None:
-    if isinstance(section, Line):
-        return section.model_dump(exclude_unset=True)
+    if isinstance(section, Line):  # by code; a further line says what was set of it
+        return section.model_dump(exclude_unset=isinstance(section, FurtherLine))
     return dict(section) if isinstance(section, dict) else None
 
 

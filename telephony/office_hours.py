@@ -151,6 +151,7 @@ class Calendar:
 
     ``week`` has the hours of Monday to Sunday, ``working`` those of a weekend day that is worked.
     ``declared`` are years whose special days are known to be all of the published schedule.
+    ``suffix`` tells the line's days on the PBX from those of the first line, which has none.
     """
 
     line: str
@@ -160,6 +161,7 @@ class Calendar:
     statutory: Statutory = field(default_factory=Statutory)
     special: Mapping[date, SpecialDay] = field(default_factory=dict)
     declared: frozenset[int] = frozenset()
+    suffix: str = ""
 
     def is_provisional(self, year: int) -> bool:
         """Whether the year's schedule is not published, as far as is known here."""

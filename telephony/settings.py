@@ -30,8 +30,15 @@ from telephony.agent_settings import DEFAULT_PAUSE_REASONS, Callback, PauseReaso
 from telephony.around.settings import Parking, Recording, Supervisor, around_agrees
 from telephony.browser_settings import Browser
 from telephony.bulk.settings import Exports, Retention
+from telephony.checkup.settings import Checkup
 from telephony.deadlines.settings import Deadlines, Mail
-from telephony.errors import DeskNotFound, LineNotFound, NumberNotAllowed, SettingsError
+from telephony.errors import (
+    DeskNotFound,
+    LineNotFound,
+    NumberNotAllowed,
+    SettingsError,
+    SettingsFileBroken,
+)
 from telephony.line_settings import FurtherLine, Line, lines_agree, spread_lines
 from telephony.matters.settings import MatterSettings
 from telephony.messages.settings import Messages, messages_agree
@@ -48,6 +55,7 @@ from telephony.people_settings import (
     Token,
 )
 from telephony.plans.load_settings import Dialplans
+from telephony.plain_words import in_plain_words
 from telephony.record.settings import RecordWatch
 from telephony.setting_types import (
     TIME_ZONE,
@@ -137,6 +145,7 @@ class Settings(BaseSettings):
     browser: Browser = Browser()
     record: RecordWatch = RecordWatch()
     dialplan: Dialplans = Dialplans()
+    checkup: Checkup = Checkup()
     messages: Messages = Messages()
     exports: Exports = Exports()
     retention: Retention = Retention()
@@ -226,6 +235,11 @@ class Settings(BaseSettings):
         known = ", ".join(line.id or line.number for line in self.every_line)
         raise LineNotFound(f"no line {name!r} in the settings; there are: {known}")
 
+    def number_of_line(self, name: str | None) -> str | None:
+        """How a line stands on record, by its full number; one of before is as it is given."""
+        found = (line.full_number for line in self.every_line if name and line.is_named(name))
+        return next(found, name)
+
     def desk(self, desk_id: str) -> Desk:
         """The desk with this id; raises :class:`DeskNotFound`."""
         for desk in self.desks:
@@ -289,8 +303,8 @@ def load_settings(**overrides: Any) -> Settings:
         name = re.search(r'field "(\w+)"', str(error))
         variable = f"HOTLINE_{name.group(1).upper()}" if name else "environment"
         raise SettingsError([f"{variable}: is no JSON; a list looks like [{{...}}]"]) from None
-    except ValueError as error:  # a file that is no TOML
-        raise SettingsError([f"{settings_file()}: {error}"]) from None
+    except (ValueError, OSError) as error:  # a file that is no TOML, or cannot be read
+        raise SettingsFileBroken(settings_file(), error) from None
 
 
 OUTSIDE = {"CONFIG", "CACHE_DIR", "ASTERISK", "DEBIAN_MIRROR", "DEBIAN_SUITE", "PHONE_PASSWORD"}
@@ -320,7 +334,7 @@ def _json(value: Any) -> str:
 
 def _line(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"]) or "settings"
-    message = re.sub(r"^Value error, ", "", item["msg"])
+    message = in_plain_words(item, unknown="no setting has this name")
     secret = re.search(r"secret|token|password|url", name)
     shown = item.get("input")
     found = "" if secret or isinstance(shown, dict | list | type(None)) else f" (found {shown!r})"

@@ -1,122 +1,72 @@
-"""The calendar: on which days and hours the line is open, special days, and "closed now"."""
+"""The calendar: on which days and hours the lines are open, special days, and "closed now"."""
 
 from __future__ import annotations
 
-import re
+import asyncio
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Depends, Path
-from pydantic import BeforeValidator, Field
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import Response
 
-from api import schemas
+from api import calendar_schemas as bodies
 from api.dependencies import TheService, each_once
-from api.errors import problems
+from api.errors import problem, problems
 from api.security import AsAdmin, AsAgent, AsSupervisor
+from telephony.calendar.files import MAX_BYTES, parse_days
 from telephony.calendar.push import HOURS, ShutNow, hours_at_pbx
 from telephony.errors import (
+    CalendarFileRefused,
     CalendarNotPushed,
     DatabaseUnavailable,
+    HotlineError,
     InvalidValue,
+    LineNotFound,
     PbxRefused,
     PbxTimeout,
     PbxUnavailable,
     SpecialDayNotFound,
     WrongState,
 )
-from telephony.office_hours import YEARS, Day, Why, in_shanghai, text_of
+from telephony.office_hours import YEARS, Day, in_shanghai, text_of
+
+if TYPE_CHECKING:
+    from telephony.line_settings import Line
+    from telephony.service import Service
 
 router = APIRouter(tags=["calendar"], dependencies=[Depends(each_once)])
 
 _PBX = (PbxUnavailable, PbxTimeout, PbxRefused)
+KINDS = ("text/csv", "text/calendar")
+
+OneLine = Annotated[bodies.WhichLine, Query()]
+Lines = Annotated[bodies.WhichLines, Query()]
 
 
-def _written(value: object) -> object:
-    # pydantic would read 1795478400 as seconds since 1970.
-    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
-        raise ValueError("must be a date such as 2026-10-01")
-    return value
+class KindNotSupported(HotlineError):
+    """A body that is said to be neither CSV nor iCalendar."""
+
+    code = "kind-not-supported"
+    status = 415
+    title = "Send CSV or iCalendar"
 
 
-TheDay = Annotated[date, BeforeValidator(_written)]
+def _line(service: Service, name: str | None) -> Line | None:
+    return service.settings.line_named(name) if name is not None else None
 
 
-class CalendarDay(schemas.Schema):
-    """One day: its hours as `closed` or `0830-1200,1330-1700`, and why they are so."""
-
-    day: date
-    hours: str
-    why: Why
-    name: str = Field(description="the holiday, or the reason of a special day")
-    provisional: bool
-
-
-class CalendarYear(schemas.Schema):
-    """A year at a glance; provisional while its schedule is not published or not imported."""
-
-    year: int
-    line: str
-    provisional: bool
-    days: list[CalendarDay]
-
-
-class SpecialDay(schemas.Schema):
-    """What an admin decides for a day, before holidays and week."""
-
-    day: TheDay
-    hours: schemas.Word = Field(
-        description="`closed`, `work` (as an ordinary working day) or `0830-1200,1330-1700`",
-        examples=["closed"],
-    )
-    reason: schemas.Reason = ""
-
-
-class CloseRequest(schemas.Schema):
-    """Close the line now."""
-
-    until: str = Field(
-        pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$", description="today, Asia/Shanghai"
-    )
-    reason: schemas.Reason = ""
-
-
-class Shut(schemas.Schema):
-    """The line is closed by hand, and opens by itself."""
-
-    until: datetime
-    by: str
-    reason: str
-
-
-class HoursNow(schemas.Schema):
-    """How the PBX decides at this moment."""
-
-    open: bool
-    hours: str = Field(description="of today, as the PBX takes them")
-    known: bool = Field(description="false: the PBX has nothing for today, the week counts")
-    shut: Shut | None
-
-
-class Push(schemas.Schema):
-    """What the PBX was told."""
-
-    written: int
-    deleted: int
-    by_hand: dict[str, str] = Field(description="days entered at the PBX by hand, left alone")
-    until: date
-    provisional: list[int]
-
-
-@router.get("/calendar/now", responses=problems(*_PBX, reads_input=False))
-async def hours_now(service: TheService, _who: AsAgent) -> HoursNow:
+@router.get("/calendar/now", responses=problems(*_PBX, LineNotFound))
+async def hours_now(query: OneLine, service: TheService, _who: AsAgent) -> bodies.HoursNow:
     """Whether a citizen who calls now is queued, as the PBX itself decides it."""
     now = in_shanghai(datetime.now(UTC))
-    entry = await service.pbx.db_get(HOURS, f"{now:%Y%m%d}")
-    shut = await service.switch.now(now)
-    windows = hours_at_pbx(service.settings.line, entry, now.date())
+    line = _line(service, query.line) or service.settings.line
+    entry = await service.pbx.db_get(HOURS + line.suffix, f"{now:%Y%m%d}")
+    shut = await service.switch.of(line).now(now)
+    windows = hours_at_pbx(line, entry, now.date())
     minute = now.hour * 60 + now.minute
     within = any(one.opens <= minute < one.closes for one in windows)
-    return HoursNow(
+    return bodies.HoursNow(
+        line=line.number,
         open=within and shut is None,
         hours=text_of(windows),
         known=entry is not None,
@@ -124,15 +74,18 @@ async def hours_now(service: TheService, _who: AsAgent) -> HoursNow:
     )
 
 
-@router.get("/calendar/{year}", responses=problems(DatabaseUnavailable))
+@router.get("/calendar/{year}", responses=problems(DatabaseUnavailable, LineNotFound))
 async def calendar_year(
-    year: Annotated[int, Path(ge=YEARS[0], le=YEARS[-1])], service: TheService, _who: AsAgent
-) -> CalendarYear:
+    year: Annotated[int, Path(ge=YEARS[0], le=YEARS[-1])],
+    query: OneLine,
+    service: TheService,
+    _who: AsAgent,
+) -> bodies.CalendarYear:
     """A year: every day with its hours."""
-    calendar = await service.calendar_book.calendar()
+    calendar = await service.calendar_book.of(_line(service, query.line)).calendar()
     first = date(year, 1, 1)
     days = calendar.days(first, (date(year + 1, 1, 1) - first).days)
-    return CalendarYear(
+    return bodies.CalendarYear(
         year=year,
         line=calendar.line,
         provisional=calendar.is_provisional(year),
@@ -140,33 +93,91 @@ async def calendar_year(
     )
 
 
-@router.post("/calendar/days", responses=problems(InvalidValue, DatabaseUnavailable))
-async def set_day(body: SpecialDay, service: TheService, who: AsAdmin) -> SpecialDay:
-    """Close the line on a day, or open it with other hours; the PBX is told at once."""
-    entry = await service.calendar_book.set_day(body.day, body.hours, body.reason, by=who.name)
+@router.post("/calendar/days", responses=problems(InvalidValue, LineNotFound, DatabaseUnavailable))
+async def set_day(body: bodies.SpecialDay, service: TheService, who: AsAdmin) -> bodies.SpecialDay:
+    """Close all lines (or one) on a day, or open them with other hours; the PBX is told at once."""
+    book = service.calendar_book.of(_line(service, body.line))
+    entry = await book.set_day(body.day, body.hours, body.reason, by=who.name)
     service.calendar.poke()
-    return SpecialDay(day=entry.day, hours=entry.hours, reason=entry.reason)
+    return bodies.SpecialDay(day=entry.day, hours=entry.hours, reason=entry.reason, line=body.line)
 
 
 @router.delete(
     "/calendar/days/{day}",
     status_code=204,
-    responses=problems(SpecialDayNotFound, DatabaseUnavailable),
+    responses=problems(SpecialDayNotFound, LineNotFound, DatabaseUnavailable),
 )
-async def remove_day(day: TheDay, service: TheService, _who: AsAdmin) -> None:
-    """Take a special day back."""
-    await service.calendar_book.remove_day(day)
+async def remove_day(day: bodies.TheDay, query: Lines, service: TheService, _who: AsAdmin) -> None:
+    """Take a special day back, of all lines or one."""
+    await service.calendar_book.of(_line(service, query.line)).remove_day(day)
     service.calendar.poke()
+
+
+@router.post(
+    "/calendar/import",
+    response_model=bodies.CalendarImport,
+    responses=problems(CalendarFileRefused, KindNotSupported, LineNotFound, DatabaseUnavailable),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {kind: {"schema": {"type": "string"}} for kind in KINDS},
+        }
+    },
+)
+async def import_days(
+    query: Annotated[bodies.ImportQuery, Query()],
+    request: Request,
+    service: TheService,
+    who: AsAdmin,
+) -> Response:
+    """Take special days from a file, CSV (`date,hours,reason`) or ICS: all of it, or nothing.
+
+    The problem's `broken` names every mistake by line and reason. The import is in the audit log.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in KINDS:
+        raise KindNotSupported(f"the body is {kind or 'not named'}; send {' or '.join(KINDS)}")
+    book = service.calendar_book.of(_line(service, query.line))
+    try:
+        entries = await asyncio.to_thread(parse_days, await _body(request))
+    except CalendarFileRefused as error:
+        broken = [{"line": line, "reason": why} for line, why in error.broken[: bodies.MAX_NAMED]]
+        return problem(error.status, error.code, error.title, error.detail, broken=broken)
+    done = await book.store(
+        entries, by=who.name, role=who.role, declares=query.declares, dry_run=query.dry_run
+    )
+    if not query.dry_run:
+        service.calendar.poke()
+    told = bodies.CalendarImport(
+        added=done.added,
+        changed=done.changed,
+        unchanged=done.unchanged,
+        days=[
+            bodies.SpecialDay(day=one.day, hours=one.hours, reason=one.reason, line=query.line)
+            for one in entries
+        ],
+    )
+    return Response(told.model_dump_json(), media_type="application/json")
+
+
+async def _body(request: Request) -> bytes:
+    """The body; of one that is too long nothing is taken, and the rest is not read."""
+    data = b""
+    async for part in request.stream():
+        data += part
+        if len(data) > MAX_BYTES:
+            raise CalendarFileRefused([f"it is larger than {MAX_BYTES} bytes"])
+    return data
 
 
 @router.post(
     "/calendar/push",
     responses=problems(*_PBX, CalendarNotPushed, DatabaseUnavailable, reads_input=False),
 )
-async def push_now(service: TheService, _who: AsAdmin) -> Push:
+async def push_now(service: TheService, _who: AsAdmin) -> bodies.Push:
     """Tell the PBX the hours of a year ahead now, and read them back."""
     done = await service.calendar.push()
-    return Push(
+    return bodies.Push(
         written=done.written,
         deleted=done.deleted,
         by_hand=dict(done.by_hand),
@@ -175,22 +186,27 @@ async def push_now(service: TheService, _who: AsAdmin) -> Push:
     )
 
 
-@router.post("/calendar/closed", responses=problems(*_PBX, CalendarNotPushed, InvalidValue))
-async def close_now(body: CloseRequest, service: TheService, who: AsSupervisor) -> Shut:
-    """Close the line now until a time of today; it opens again by itself."""
-    return _shut(await service.switch.shut(body.until, body.reason, by=who.name))
+@router.post(
+    "/calendar/closed", responses=problems(*_PBX, CalendarNotPushed, InvalidValue, LineNotFound)
+)
+async def close_now(
+    body: bodies.CloseRequest, service: TheService, who: AsSupervisor
+) -> bodies.Shut:
+    """Close all lines (or one) now until a time of today; they open again by themselves."""
+    switch = service.switch.of(_line(service, body.line))
+    return _shut(await switch.shut(body.until, body.reason, by=who.name))
 
 
 @router.delete(
-    "/calendar/closed", status_code=204, responses=problems(*_PBX, WrongState, reads_input=False)
+    "/calendar/closed", status_code=204, responses=problems(*_PBX, LineNotFound, WrongState)
 )
-async def open_again(service: TheService, _who: AsSupervisor) -> None:
-    """End it early."""
-    await service.switch.open()
+async def open_again(query: Lines, service: TheService, _who: AsSupervisor) -> None:
+    """End it early, of all lines or one."""
+    await service.switch.of(_line(service, query.line)).open()
 
 
-def _day(one: Day) -> CalendarDay:
-    return CalendarDay(
+def _day(one: Day) -> bodies.CalendarDay:
+    return bodies.CalendarDay(
         day=one.day,
         hours=text_of(one.windows),
         why=one.why,
@@ -199,5 +215,5 @@ def _day(one: Day) -> CalendarDay:
     )
 
 
-def _shut(one: ShutNow) -> Shut:
-    return Shut(until=one.until, by=one.by, reason=one.reason)
+def _shut(one: ShutNow) -> bodies.Shut:
+    return bodies.Shut(until=one.until, by=one.by, reason=one.reason)

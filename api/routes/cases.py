@@ -34,6 +34,7 @@ async def list_cases(
     """Cases, newest first; with `sort=due` those with a deadline, the earliest first."""
     filters = queries.CaseFilter(
         caller=query.caller,
+        line=service.settings.number_of_line(query.line),
         owner=query.owner,
         state=query.state,
         handed_over_by=query.handed_over_by,

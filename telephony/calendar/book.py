@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, tuple_
 
+from telephony.audit import AUDIT, entry_of
 from telephony.errors import InvalidValue, SpecialDayNotFound
 from telephony.models import CalendarDay, CalendarYear
 from telephony.office_hours import (
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from telephony.database import Database
-    from telephony.settings import Line, Settings
+    from telephony.line_settings import Line
+    from telephony.settings import Settings
 
 MAX_REASON = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -82,6 +85,7 @@ def calendar_of(
     windows = line.windows
     return Calendar(
         line=line.number,
+        suffix=line.suffix,
         week=(windows, windows, windows, windows, windows, (), ()),
         working=windows,
         published=published,
@@ -132,26 +136,42 @@ def checked_reason(reason: str) -> str:
 
 
 class CalendarBook:
-    """The special days and declared years of the line, in the database.
+    """The special days and declared years of the lines, in the database.
 
-    Every method raises :class:`DatabaseUnavailable`.
+    What is entered is entered for all of its lines, which :meth:`of` narrows. Every method raises
+    :class:`DatabaseUnavailable`.
     """
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, lines: Sequence[Line] | None = None
+    ) -> None:
         self._database = database
-        self._line = settings.line
+        self._settings = settings
+        self.lines: tuple[Line, ...] = tuple(lines or settings.every_line)
+
+    def of(self, line: Line | None) -> CalendarBook:
+        """The same of one line; None: of all."""
+        return self if line is None else CalendarBook(self._database, self._settings, [line])
 
     async def calendar(self) -> Calendar:
-        """The line's calendar as it stands now."""
-        mine = DAYS.c.line == self._line.number
+        """The calendar of the first of its lines as it stands now."""
+        return (await self.calendars())[0]
+
+    async def calendars(self) -> list[Calendar]:
+        """The calendar of each of its lines as they stand now."""
+        numbers = [line.number for line in self.lines]
+        special: defaultdict[str, dict[date, SpecialDay]] = defaultdict(dict)
+        declared: defaultdict[str, list[int]] = defaultdict(list)
         async with self._database.reading() as connection:
-            rows = await connection.execute(select(DAYS).where(mine))
-            special = {row.day: SpecialDay(row.hours, row.reason) for row in rows}
-            years = await connection.execute(
-                select(DECLARED.c.year).where(DECLARED.c.line == self._line.number)
-            )
-            declared = [row.year for row in years]
-        return calendar_of(self._line, special, declared)
+            days = select(DAYS).where(DAYS.c.line.in_(numbers))
+            for row in await connection.execute(days):
+                special[row.line][row.day] = SpecialDay(row.hours, row.reason)
+            years = select(DECLARED).where(DECLARED.c.line.in_(numbers))
+            for row in await connection.execute(years):
+                declared[row.line].append(row.year)
+        return [
+            calendar_of(line, special[line.number], declared[line.number]) for line in self.lines
+        ]
 
     async def set_day(self, day: date, hours: str, reason: str, *, by: str) -> Entry:
         """Enter a special day, or replace it; raises :class:`InvalidValue`."""
@@ -160,57 +180,93 @@ class CalendarBook:
         return entry
 
     async def remove_day(self, day: date) -> None:
-        """Take a special day back; raises :class:`SpecialDayNotFound`."""
+        """Take a special day back; raises :class:`SpecialDayNotFound` where no line has it."""
+        numbers = [line.number for line in self.lines]
         async with self._database.writing() as connection:
             gone = await connection.execute(
-                delete(DAYS).where(DAYS.c.line == self._line.number, DAYS.c.day == day)
+                delete(DAYS).where(DAYS.c.line.in_(numbers), DAYS.c.day == day)
             )
             if not gone.rowcount:
                 raise SpecialDayNotFound(f"{day} is no special day")
 
     async def store(
-        self, entries: Iterable[Entry], *, by: str, declares: int | None = None
+        self,
+        entries: Iterable[Entry],
+        *,
+        by: str,
+        role: str | None = None,
+        declares: int | None = None,
+        dry_run: bool = False,
     ) -> Imported:
-        """Store special days, all or none; the same ones again change nothing.
+        """Store special days for every line, all or none; the same ones again change nothing.
 
         ``declares``: with these, all special days of that year are known (its schedule is
         published), so it is provisional no more. Raises :class:`InvalidValue` when none of them
-        lies in that year.
+        lies in that year. ``dry_run``: only say what it would change. ``role``: of whoever imports
+        them; with it the import is in the audit log. A day counts as added or changed where it is
+        so for any line.
         """
         wanted = {entry.day: entry for entry in entries}
         if declares is not None and not any(day.year == declares for day in wanted):
             raise InvalidValue(f"no day of {declares} is in it, so it is not that year's schedule")
-        async with self._database.writing() as connection:
-            there = await self._there(connection)
-            changed = [one for one in wanted.values() if one.day in there and there[one.day] != one]
-            added = [one for one in wanted.values() if one.day not in there]
-            await self._replace(connection, [*changed, *added], by)
-            if declares is not None:
-                await self._declare(connection, declares, by)
-        return Imported(len(added), len(changed), len(wanted) - len(added) - len(changed))
+        reach = self._database.reading if dry_run else self._database.writing
+        added: set[date] = set()
+        changed: set[date] = set()
+        async with reach() as connection:
+            for line in self.lines:
+                there = await _there(connection, line)
+                new = [one for one in wanted.values() if one.day not in there]
+                other = [one for one in wanted.values() if there.get(one.day, one) != one]
+                added |= {one.day for one in new}
+                changed |= {one.day for one in other}
+                if dry_run:
+                    continue
+                await _replace(connection, line, [*other, *new], by)
+                if declares is not None:
+                    await _declare(connection, line, declares, by)
+            changed -= added
+            done = Imported(len(added), len(changed), len(wanted) - len(added) - len(changed))
+            if role is not None and not dry_run:
+                which = _in_words(self.lines, wanted, done, declares)
+                note = entry_of(by, role, "calendar-import", which)
+                await connection.execute(insert(AUDIT), [note])
+        return done
 
-    async def _there(self, connection: AsyncConnection) -> dict[date, Entry]:
-        rows = await connection.execute(select(DAYS).where(DAYS.c.line == self._line.number))
-        return {row.day: Entry(row.day, row.hours, row.reason) for row in rows}
 
-    async def _replace(
-        self, connection: AsyncConnection, entries: Iterable[Entry], by: str
-    ) -> None:
-        now = datetime.now(UTC)
-        rows: list[dict[str, Any]] = [
-            {"line": self._line.number, "day": one.day, "hours": one.hours, "reason": one.reason}
-            | {"entered_by": by, "entered_at": now}
-            for one in entries
-        ]
-        if not rows:
-            return
-        keys = [(row["line"], row["day"]) for row in rows]
-        await connection.execute(delete(DAYS).where(tuple_(DAYS.c.line, DAYS.c.day).in_(keys)))
-        await connection.execute(insert(DAYS), rows)
+def _in_words(
+    lines: Sequence[Line], days: Iterable[date], done: Imported, declares: int | None
+) -> str:
+    spread = sorted(days)
+    said = f"{spread[0]} to {spread[-1]}: " if spread else ""
+    said += f"{done.added} added, {done.changed} changed, {done.unchanged} as before"
+    said += f"; all of {declares}" if declares is not None else ""
+    return f"{said}; line {', '.join(line.number for line in lines)}"
 
-    async def _declare(self, connection: AsyncConnection, year: int, by: str) -> None:
-        mine = (DECLARED.c.line == self._line.number, DECLARED.c.year == year)
-        await connection.execute(delete(DECLARED).where(*mine))
-        row = {"line": self._line.number, "year": year}
-        row |= {"entered_by": by, "entered_at": datetime.now(UTC)}
-        await connection.execute(insert(DECLARED), [row])
+
+async def _there(connection: AsyncConnection, line: Line) -> dict[date, Entry]:
+    rows = await connection.execute(select(DAYS).where(DAYS.c.line == line.number))
+    return {row.day: Entry(row.day, row.hours, row.reason) for row in rows}
+
+
+async def _replace(
+    connection: AsyncConnection, line: Line, entries: Iterable[Entry], by: str
+) -> None:
+    now = datetime.now(UTC)
+    rows: list[dict[str, Any]] = [
+        {"line": line.number, "day": one.day, "hours": one.hours, "reason": one.reason}
+        | {"entered_by": by, "entered_at": now}
+        for one in entries
+    ]
+    if not rows:
+        return
+    keys = [(row["line"], row["day"]) for row in rows]
+    await connection.execute(delete(DAYS).where(tuple_(DAYS.c.line, DAYS.c.day).in_(keys)))
+    await connection.execute(insert(DAYS), rows)
+
+
+async def _declare(connection: AsyncConnection, line: Line, year: int, by: str) -> None:
+    mine = (DECLARED.c.line == line.number, DECLARED.c.year == year)
+    await connection.execute(delete(DECLARED).where(*mine))
+    row = {"line": line.number, "year": year}
+    row |= {"entered_by": by, "entered_at": datetime.now(UTC)}
+    await connection.execute(insert(DECLARED), [row])

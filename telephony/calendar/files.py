@@ -76,7 +76,8 @@ def parse_days(data: bytes) -> list[Entry]:
     if wrong:
         wrong.sort()
         more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
-        raise CalendarFileRefused([f"line {line}: {why}" for line, why in wrong[:SHOWN]] + more)
+        named = [f"line {line}: {why}" for line, why in wrong[:SHOWN]]
+        raise CalendarFileRefused(named + more, wrong)
     if not entries:
         raise CalendarFileRefused(["there is no day in it"])
     if len(entries) > MAX_DAYS:
@@ -144,9 +145,8 @@ def _columns(row: list[str], line: int) -> list[str]:
     columns = [COLUMNS.get(cell.strip().lower(), "") for cell in row]
     for needed in ("day", "hours", "reason"):
         if columns.count(needed) != 1:
-            raise CalendarFileRefused(
-                [f"line {line}: the header must be date,hours,reason (or 日期,时间,原因)"]
-            )
+            why = "the header must be date,hours,reason (or 日期,时间,原因)"
+            raise CalendarFileRefused([f"line {line}: {why}"], [(line, why)])
     return columns
 
 

@@ -57,7 +57,8 @@ class CalendarKeeper:
         """Push now and say what was done; errors as of :func:`telephony.calendar.push.push`,
         and :class:`DatabaseUnavailable`: without the special days nothing is pushed."""
         async with self._one:
-            return await calendar_push.push(self._pbx, await self._book.calendar(), replace=replace)
+            calendars = await self._book.calendars()
+            return await calendar_push.push_all(self._pbx, calendars, replace=replace)
 
     def poke(self) -> None:
         """The calendar has changed: push soon."""

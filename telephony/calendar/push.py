@@ -1,14 +1,15 @@
 """The calendar in the PBX's own database (AstDB), a year ahead, so that the dialplan decides alone.
 
-``hotline-hours/YYYYMMDD`` holds a day's hours, ``hotline-pushed/YYYYMMDD`` what we wrote there.
-An entry that says otherwise was made at the PBX by hand; it counts, and is left alone and told of.
-``hotline-shut/<line>`` holds until when the line is shut by hand.
+``hotline-hours/YYYYMMDD`` holds a day's hours, ``hotline-pushed/YYYYMMDD`` what we wrote there; for
+a line besides the first the families are ``hotline-hours-<line>`` and ``hotline-pushed-<line>``. An
+entry that says otherwise was made at the PBX by hand; it counts, and is left alone and told of.
+``hotline-shut/<line>`` holds until when a line is shut by hand.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -29,7 +30,8 @@ from telephony.office_hours import (
 from telephony.pbx import Ask, Pbx
 
 if TYPE_CHECKING:
-    from telephony.settings import Line, Settings
+    from telephony.line_settings import Line
+    from telephony.settings import Settings
 
 HOURS = "hotline-hours"
 PUSHED = "hotline-pushed"
@@ -125,37 +127,62 @@ def provisional_warning(years: Iterable[int], now: datetime | None = None) -> st
 async def push(
     pbx: Pbx, calendar: Calendar, *, now: datetime | None = None, replace: bool = False
 ) -> Pushed:
-    """Bring the PBX's hours up to date, and read them back.
+    """Bring the PBX's hours of one line up to date, and read them back.
 
     Only differences are written. Raises :class:`PbxUnavailable`, :class:`PbxTimeout`,
     :class:`PbxRefused`, and :class:`CalendarNotPushed` when it did not keep them.
     """
     today = in_shanghai(now or datetime.now(UTC)).date()
     wanted = wanted_hours(calendar, today)
-    there, pushed = await pbx.db_family(HOURS), await pbx.db_family(PUSHED)
+    hours, marks = HOURS + calendar.suffix, PUSHED + calendar.suffix
+    there, pushed = await pbx.db_family(hours), await pbx.db_family(marks)
     todo = plan(wanted, there, pushed, replace=replace)
     asks: list[Ask] = []
     # The entry first and its mark after it: cut off in between, the next push writes the mark.
     for key, value in todo.write.items():
-        asks += [_put(HOURS, key, value), _put(PUSHED, key, value)]
+        asks += [_put(hours, key, value), _put(marks, key, value)]
     for key, value in wanted.items():
         if there.get(key) == value and pushed.get(key) != value:
-            asks.append(_put(PUSHED, key, value))
+            asks.append(_put(marks, key, value))
     for first in range(0, len(asks), AT_ONCE):
         await pbx.together(*asks[first : first + AT_ONCE])
     for key in sorted(todo.delete):
-        await pbx.db_del(HOURS, key)
+        await pbx.db_del(hours, key)
     for key in sorted(key for key in pushed if key not in wanted):
-        await pbx.db_del(PUSHED, key)
-    await _read_back(pbx, wanted, todo)
+        await pbx.db_del(marks, key)
+    await _read_back(pbx, hours, wanted, todo)
     last = today + timedelta(days=AHEAD_DAYS - 1)
     years = range(today.year, last.year + 1)
     provisional = tuple(year for year in years if calendar.is_provisional(year))
     return Pushed(len(todo.write), len(todo.delete), todo.by_hand, last, provisional)
 
 
-async def _read_back(pbx: Pbx, wanted: Mapping[str, str], todo: Plan) -> None:
-    there = await pbx.db_family(HOURS)
+async def push_all(
+    pbx: Pbx, calendars: Sequence[Calendar], *, now: datetime | None = None, replace: bool = False
+) -> Pushed:
+    """Bring the hours of all these lines up to date, one after the other, as :func:`push` does.
+
+    Days that were left alone are named with their line where it is not the first.
+    """
+    now = now or datetime.now(UTC)
+    done = [await push(pbx, one, now=now, replace=replace) for one in calendars]
+    by_hand = {
+        (f"{calendar.line}/{day}" if calendar.suffix else day): hours
+        for calendar, one in zip(calendars, done, strict=True)
+        for day, hours in one.by_hand.items()
+    }
+    provisional = sorted({year for one in done for year in one.provisional})
+    return Pushed(
+        sum(one.written for one in done),
+        sum(one.deleted for one in done),
+        by_hand,
+        done[0].until,
+        tuple(provisional),
+    )
+
+
+async def _read_back(pbx: Pbx, hours: str, wanted: Mapping[str, str], todo: Plan) -> None:
+    there = await pbx.db_family(hours)
     lost = [
         key for key, value in wanted.items() if key not in todo.by_hand and there.get(key) != value
     ]
@@ -180,11 +207,19 @@ def hours_at_pbx(line: Line, entry: str | None, day: date) -> Windows:
 
 
 class Switch:
-    """Shuts the line until a moment; it opens by itself, as the PBX itself looks at its clock."""
+    """Shuts lines until a moment; they open by themselves, as the PBX itself looks at its clock.
 
-    def __init__(self, pbx: Pbx, settings: Settings) -> None:
+    All lines, or those that :meth:`of` narrows it to.
+    """
+
+    def __init__(self, pbx: Pbx, settings: Settings, lines: Sequence[Line] | None = None) -> None:
         self._pbx = pbx
-        self._line = settings.line.number
+        self._settings = settings
+        self._lines = [line.number for line in lines or settings.every_line]
+
+    def of(self, line: Line | None) -> Switch:
+        """The switch of one line; None: of all."""
+        return self if line is None else Switch(self._pbx, self._settings, [line])
 
     async def shut(
         self, until: str, reason: str, *, by: str, now: datetime | None = None
@@ -202,21 +237,25 @@ class Switch:
         value = f"{int(end.timestamp())}|{by}|{reason}"
         if len(value.encode()) > MAX_SHUT_BYTES:
             raise InvalidValue("the reason is too long for the PBX; use fewer words")
-        await self._pbx.db_put(SHUT, self._line, value)
-        if await self._pbx.db_get(SHUT, self._line) != value:
-            raise CalendarNotPushed("the PBX did not keep that it is shut; look at its disk")
+        for line in self._lines:
+            await self._pbx.db_put(SHUT, line, value)
+            if await self._pbx.db_get(SHUT, line) != value:
+                raise CalendarNotPushed("the PBX did not keep that it is shut; look at its disk")
         return ShutNow(end, by, reason)
 
     async def open(self) -> None:
-        """Open the line again now, if its hours say so; raises :class:`WrongState`."""
-        shut = await self.now()
-        await self._pbx.db_del(SHUT, self._line)
-        if shut is None:
+        """Open again now, where the hours say so; raises :class:`WrongState` if none was shut."""
+        at = datetime.now(UTC)
+        was_shut = False
+        for line in self._lines:
+            was_shut |= shut_now(await self._pbx.db_get(SHUT, line) or "", at) is not None
+            await self._pbx.db_del(SHUT, line)
+        if not was_shut:
             raise WrongState("the line is not shut by hand")
 
     async def now(self, now: datetime | None = None) -> ShutNow | None:
-        """Until when the line is shut by hand; None when it is not (any more)."""
-        value = await self._pbx.db_get(SHUT, self._line)
+        """Until when the (first) line is shut by hand; None when it is not (any more)."""
+        value = await self._pbx.db_get(SHUT, self._lines[0])
         return shut_now(value or "", now or datetime.now(UTC))
 
 

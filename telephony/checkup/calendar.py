@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,25 +25,46 @@ from telephony.office_hours import Calendar, in_shanghai
 from telephony.pbx import Pbx
 
 if TYPE_CHECKING:
+    from telephony.line_settings import Line
     from telephony.settings import Settings
 
 IMPORT = "get it as a file, then: hotline calendar import FILE --declares YEAR"
 PUSH = "hotline calendar push, or start the service"
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is to be said of one line's hours; ``todo`` where something is not well."""
+
+    found: str
+    todo: str = ""
+    means: str = ""
+
+
 async def check_calendar(patient: Patient) -> Verdict:
-    """Compare the PBX's hours with the calendar, day by day."""
+    """Compare the PBX's hours of each line with the calendar, day by day."""
     patient.must_be_allowed("DBGetTree", "system")
     pbx = Pbx(patient.link, patient.settings)
-    there, pushed = await pbx.db_family(HOURS), await pbx.db_family(PUSHED)
     now = datetime.now(UTC)
-    calendar, source = await _calendar(patient.settings)
+    calendars, source = await _calendars(patient.settings)
+    seen = []
+    for line, calendar in zip(patient.settings.every_line, calendars, strict=True):
+        one = await _look(pbx, line, calendar, source, now)
+        prefix = f"line {line.number}: " if len(calendars) > 1 else ""
+        seen.append(replace(one, found=prefix + one.found))
+    found = "; ".join(one.found for one in seen) + source
+    if bad := next((one for one in seen if one.todo), None):
+        return warning(found, bad.todo, bad.means)
+    return warning(found, "see the line database") if source else ok(found)
+
+
+async def _look(pbx: Pbx, line: Line, calendar: Calendar, source: str, now: datetime) -> _Seen:
+    there = await pbx.db_family(HOURS + line.suffix)
+    pushed = await pbx.db_family(PUSHED + line.suffix)
     wanted = wanted_hours(calendar, in_shanghai(now).date())
-    known = [key for key in wanted if key in there]
-    if not known:
-        week = patient.settings.line.hours
-        return warning(
-            f"the PBX has no hours of any day; the week counts (Monday to Friday {week})",
+    if not any(key in there for key in wanted):
+        return _Seen(
+            f"the PBX has no hours of any day; the week counts (Monday to Friday {line.hours})",
             PUSH,
             "On holidays citizens are queued for nobody, on weekends that are worked turned away.",
         )
@@ -56,34 +78,34 @@ async def check_calendar(patient: Patient) -> Verdict:
             found.append(f"{len(lost)} of {len(wanted)} days are missing on it, first {lost[0]}")
         if other:
             found.append(f"{len(other)} are other than the calendar's, first {other[0]}")
-        means = "Where a day is missing the week counts, on holidays too."
-        return warning("; ".join(found) + source, PUSH, means)
+        return _Seen(
+            "; ".join(found), PUSH, "Where a day is missing the week counts, on holidays too."
+        )
     notes = [f"hours of {len(wanted)} days, until {max(wanted)}"]
     if todo.by_hand:
         days = ", ".join(f"{key} {value}" for key, value in sorted(todo.by_hand.items())[:3])
         notes.append(f"{len(todo.by_hand)} made at the PBX by hand count ({days})")
-    if shut := shut_now(await pbx.db_get(SHUT, patient.settings.line.number) or "", now):
+    if shut := shut_now(await pbx.db_get(SHUT, line.number) or "", now):
         notes.append(f"shut by hand until {shut.until:%H:%M} ({shut.by}: {shut.reason})")
     years = sorted({int(key[:4]) for key in wanted})
     provisional = [year for year in years if calendar.is_provisional(year)]
     if told := provisional_warning(provisional, now):
-        return warning("; ".join([*notes, told]) + source, IMPORT)
+        return _Seen("; ".join([*notes, told]), IMPORT)
     if provisional:
         notes.append(f"{provisional[-1]} is not published yet and provisional")
-    if source:
-        return warning("; ".join(notes) + source, "see the line database")
-    return ok("; ".join(notes))
+    return _Seen("; ".join(notes))
 
 
-async def _calendar(settings: Settings) -> tuple[Calendar, str]:
-    """The calendar, and what is to be said when its special days cannot be read."""
-    unknown = calendar_of(settings.line), " (special days are not known: no database)"
+async def _calendars(settings: Settings) -> tuple[list[Calendar], str]:
+    """The calendars of all lines, and what is to be said when its special days cannot be read."""
+    bare = [calendar_of(line) for line in settings.every_line]
+    unknown = bare, " (special days are not known: no database)"
     database = Database.from_settings(settings)
     if not is_there(database):
         return unknown
     try:
         async with asyncio.timeout(DATABASE_LIMIT_S):
-            return await CalendarBook(database, settings).calendar(), ""
+            return await CalendarBook(database, settings).calendars(), ""
     except (DatabaseUnavailable, TimeoutError):
         return unknown
     finally:

@@ -60,8 +60,12 @@ async def check_agents(patient: Patient) -> Verdict:
         return ok(found)
     now = datetime.now(ZoneInfo(TIME_ZONE))
     patient.must_be_allowed("DBGet", "system")
-    special = await Pbx(patient.link, patient.settings).db_get(HOURS_FAMILY, f"{now:%Y%m%d}")
-    if not is_open(patient.settings.line, special, now):
+    pbx = Pbx(patient.link, patient.settings)
+    for line in patient.settings.every_line:
+        special = await pbx.db_get(HOURS_FAMILY + line.suffix, f"{now:%Y%m%d}")
+        if is_open(line, special, now):
+            break
+    else:
         return ok(f"{found}; the line is closed now")
     code = patient.settings.sign_in_code
     if len(paused) > len(away):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,9 +14,11 @@ from rich.columns import Columns
 from rich.table import Table
 from rich.text import Text
 
-from telephony.calendar.push import Pushed, Switch, provisional_warning
-from telephony.commands.calls import Json, with_control
+from telephony import logs
+from telephony.calendar.push import Pushed, ShutNow, Switch, provisional_warning
+from telephony.commands.calls import LINK_LIMIT_S, Json, with_control
 from telephony.commands.output import clear_errors, print_json, stderr, stdout
+from telephony.errors import HotlineError
 from telephony.office_hours import YEARS, Calendar, Day, in_shanghai, text_of
 
 if TYPE_CHECKING:
@@ -33,6 +36,10 @@ MARKS = {"holiday": "休", "make-up": "班", "special": "*"}
 
 TheDay = Annotated[datetime, typer.Argument(metavar="DAY", formats=["%Y-%m-%d", "%Y%m%d"])]
 Reason = Annotated[str, typer.Option(help="Why; shown in the calendar.")]
+LineName = Annotated[
+    str | None,
+    typer.Option("--line", help="Of this line only (id, name or number).", show_default=False),
+]
 NoPush = Annotated[bool, typer.Option("--no-push", help="Leave it to the service to tell the PBX.")]
 
 
@@ -47,19 +54,31 @@ def show(
         int | None,
         typer.Argument(min=YEARS[0], max=YEARS[-1], help="Default: this year.", show_default=False),
     ] = None,
+    line: LineName = None,
     as_json: Json = False,
 ) -> None:
-    """Show a year at a glance: holidays (休), weekends that are worked (班), special days (*)."""
+    """Show a year at a glance: holidays (休), weekends that are worked (班), special days (*).
+
+    Of the first line, where there are several. Whether it is closed by hand now, the PBX is asked.
+    """
     wanted = year or in_shanghai(datetime.now(UTC)).year
+    logs.set_up(logging.CRITICAL)
     with clear_errors():
-        book = asyncio.run(_with_book(lambda book: book.calendar()))
+        book = asyncio.run(_with_book(line, lambda book: book.calendar()))
+        shut, untold = asyncio.run(_shut_now(book.line))
     first = date(wanted, 1, 1)
     days = list(book.days(first, (date(wanted + 1, 1, 1) - first).days))
     provisional = book.is_provisional(wanted)
     if as_json:
-        print_json(_as_json(book, wanted, days))
+        print_json(_as_json(book, wanted, days, shut, untold))
         return
     stdout.print(f"{wanted}  {book.line}  {_source(book, wanted)}", markup=False)
+    if shut is not None:
+        why = f": {shut.reason}" if shut.reason else ""
+        told = f"closed by hand until {shut.until:%F %H:%M} ({shut.by}{why})"
+        stdout.print(told, style="bold red", markup=False)
+    if untold:
+        stderr.print(f"hotline: not known whether it is closed by hand: {untold}", markup=False)
     stdout.print(Columns([_month(days, month) for month in range(1, 13)], padding=(0, 3)))
     for day in days:
         if day.why != "week":
@@ -78,7 +97,30 @@ def _source(book: Calendar, year: int) -> str:
     return book.published[year].source if year in book.published else "provisional"
 
 
-def _as_json(book: Calendar, year: int, days: list[Day]) -> dict[str, Any]:
+async def _shut_now(number: str) -> tuple[ShutNow | None, str]:
+    """Until when a line is closed by hand, or why the PBX does not tell."""
+    from telephony.ami_client import AmiClient
+    from telephony.pbx import Pbx
+    from telephony.settings import load_settings
+
+    settings = load_settings()
+    if not settings.pbx.ami_secret.get_secret_value():
+        return None, "no PBX is set (pbx.ami_secret)"
+    client = AmiClient.from_settings(settings.pbx, events=[])
+    await client.start()
+    try:
+        await client.wait_up(LINK_LIMIT_S)
+        switch = Switch(Pbx(client, settings), settings).of(settings.line_named(number))
+        return await switch.now(), ""
+    except HotlineError as error:
+        return None, error.detail
+    finally:
+        await client.stop()
+
+
+def _as_json(
+    book: Calendar, year: int, days: list[Day], shut: ShutNow | None, untold: str
+) -> dict[str, Any]:
     rows = [
         {"day": one.day, "hours": text_of(one.windows), "why": one.why, "name": one.name}
         for one in days
@@ -88,6 +130,10 @@ def _as_json(book: Calendar, year: int, days: list[Day]) -> dict[str, Any]:
         "line": book.line,
         "provisional": book.is_provisional(year),
         "source": _source(book, year),
+        "closed_by_hand": None
+        if shut is None
+        else {"until": shut.until, "by": shut.by, "reason": shut.reason},
+        "closed_by_hand_known": not untold,
         "days": rows,
     }
 
@@ -116,20 +162,28 @@ def import_file(
         int | None,
         typer.Option(help="It is the whole published schedule of this year.", show_default=False),
     ] = None,
+    line: LineName = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only check it, and say what would change.")
+    ] = False,
     no_push: NoPush = False,
     as_json: Json = False,
 ) -> None:
     """Take special days from a file: all of them, or with one mistake in it none."""
     from telephony.calendar.files import read_days
+    from telephony.commands.stored import COMMAND, user
 
     with clear_errors():
         entries = read_days(file)
-        done = asyncio.run(_with_book(lambda book: book.store(entries, by=BY, declares=declares)))
+        options: dict[str, Any] = {"by": user(), "role": COMMAND}
+        options |= {"declares": declares, "dry_run": dry_run}
+        done = asyncio.run(_with_book(line, lambda book: book.store(entries, **options)))
     if as_json:
         print_json({"added": done.added, "changed": done.changed, "unchanged": done.unchanged})
     else:
-        stdout.print(f"{done.added} days added, {done.changed} changed, {done.unchanged} as before")
-    _after_change(no_push)
+        added = f"{so_many(done.added)} {'would be ' if dry_run else ''}added"
+        stdout.print(f"{added}, {done.changed} changed, {done.unchanged} as before")
+    _after_change(no_push or dry_run)
 
 
 @app.command("set")
@@ -137,20 +191,23 @@ def set_day(
     day: TheDay,
     hours: Annotated[str, typer.Argument(help="closed, work, 0830-1700 or 0830-1200,1330-1700")],
     reason: Reason = "",
+    line: LineName = None,
     no_push: NoPush = False,
 ) -> None:
-    """Close the line on a day, or open it with other hours."""
+    """Close all lines (or one) on a day, or open them with other hours."""
     with clear_errors():
-        done = asyncio.run(_with_book(lambda book: book.set_day(day.date(), hours, reason, by=BY)))
+        done = asyncio.run(
+            _with_book(line, lambda book: book.set_day(day.date(), hours, reason, by=BY))
+        )
     stdout.print(f"{done.day}: {done.hours}", markup=False)
     _after_change(no_push)
 
 
 @app.command("unset")
-def unset_day(day: TheDay, no_push: NoPush = False) -> None:
+def unset_day(day: TheDay, line: LineName = None, no_push: NoPush = False) -> None:
     """Take a special day back."""
     with clear_errors():
-        asyncio.run(_with_book(lambda book: book.remove_day(day.date())))
+        asyncio.run(_with_book(line, lambda book: book.remove_day(day.date())))
     _after_change(no_push)
 
 
@@ -181,21 +238,23 @@ def push(
 def close(
     until: Annotated[str, typer.Argument(metavar="HH:MM", help="Today; 24:00 for all of it.")],
     reason: Reason = "",
+    line: LineName = None,
 ) -> None:
-    """Close the line now until a time; it opens again by itself."""
-    shut = with_control(lambda control: _switch(control).shut(until, reason, by=BY))
+    """Close all lines (or one) now until a time; they open again by themselves."""
+    shut = with_control(lambda control: _switch(control, line).shut(until, reason, by=BY))
     stdout.print(f"closed until {shut.until:%F %H:%M}", markup=False)
 
 
 @app.command("open")
-def open_line() -> None:
+def open_line(line: LineName = None) -> None:
     """End what `close` began."""
-    with_control(lambda control: _switch(control).open())
+    with_control(lambda control: _switch(control, line).open())
     stdout.print("not closed by hand any more: the hours count")
 
 
-def _switch(control: CallControl) -> Switch:
-    return Switch(control.pbx, control.settings)
+def _switch(control: CallControl, line: str | None = None) -> Switch:
+    settings = control.settings
+    return Switch(control.pbx, settings).of(settings.line_named(line) if line else None)
 
 
 def _after_change(no_push: bool) -> None:
@@ -212,13 +271,13 @@ def _push(replace: bool) -> Pushed:
     from telephony.calendar import push as calendar_push
 
     with clear_errors():
-        book = asyncio.run(_with_book(lambda book: book.calendar()))
-    return with_control(lambda control: calendar_push.push(control.pbx, book, replace=replace))
+        found = asyncio.run(_with_book(None, lambda book: book.calendars()))
+    return with_control(lambda control: calendar_push.push_all(control.pbx, found, replace=replace))
 
 
 def _tell(done: Pushed) -> None:
     stdout.print(
-        f"the PBX knows its hours until {done.until}: {done.written} days written, "
+        f"the PBX knows its hours until {done.until}: {so_many(done.written)} written, "
         f"{done.deleted} deleted"
     )
     for day, hours in sorted(done.by_hand.items()):
@@ -227,10 +286,17 @@ def _tell(done: Pushed) -> None:
         stderr.print(f"hotline: {told}")
 
 
-async def _with_book(ask: Callable[[CalendarBook], Awaitable[Answer]]) -> Answer:
+def so_many(count: int) -> str:
+    """1 day, 2 days."""
+    return f"{count} day" if count == 1 else f"{count} days"
+
+
+async def _with_book(line: str | None, ask: Callable[[CalendarBook], Awaitable[Answer]]) -> Answer:
     from telephony.calendar.book import CalendarBook
     from telephony.commands.stored import open_database
     from telephony.settings import load_settings
 
+    settings = load_settings()
+    only = settings.line_named(line) if line else None
     async with open_database() as database:
-        return await ask(CalendarBook(database, load_settings()))
+        return await ask(CalendarBook(database, settings).of(only))

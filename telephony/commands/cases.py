@@ -23,6 +23,9 @@ def cases(
         str | None, typer.Argument(help="Show this case whole; 'overdue': what is late.")
     ] = None,
     caller: Annotated[str | None, typer.Option(help="The citizen's number.")] = None,
+    line: Annotated[
+        str | None, typer.Option(help="The line that was called: id, name or number.")
+    ] = None,
     owner: Annotated[str | None, typer.Option(help="Who answers for it now.")] = None,
     state: Annotated[
         str | None, typer.Option(help="open, taken, handed_over, closed or merged.")
@@ -76,6 +79,7 @@ def cases(
         return
     filters = {
         "caller": caller,
+        "line": line,
         "owner": owner,
         "state": state,
         "handed_over_by": handed_over_by,

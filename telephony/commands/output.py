@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from telephony.errors import HotlineError, SettingsError
+from telephony.errors import HotlineError, SettingsError, SettingsFileBroken
 
 # A pipe or a log has no width of its own; 80 columns would cut every time and number.
 WIDTH_WITHOUT_TERMINAL = 140
@@ -26,8 +26,9 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
+        what = "" if isinstance(error, SettingsFileBroken) else "setting "
         for line in error.lines:
-            stderr.print(f"hotline: setting {line}", soft_wrap=True, markup=False)
+            stderr.print(f"hotline: {what}{line}", soft_wrap=True, markup=False)
         raise typer.Exit(2) from None
     except HotlineError as error:
         stderr.print(f"hotline: {error.detail} [{error.code}]", soft_wrap=True, markup=False)

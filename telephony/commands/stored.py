@@ -66,6 +66,7 @@ async def page_of_cases(
     limit: int, cursor: str | None, *, by_due: bool = False, **filters: Any
 ) -> queries.Page:
     """A page of the cases that fit the filters."""
+    filters["line"] = load_settings().number_of_line(filters.get("line"))
     async with open_database() as database:
         return await queries.list_cases(
             database, queries.CaseFilter(**filters), limit=limit, cursor=cursor, by_due=by_due

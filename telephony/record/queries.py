@@ -59,10 +59,12 @@ class CaseFilter:
     """Which cases; what is None does not matter. ``owner``: who answers for it now.
 
     ``their_case``: the number it had with the side that handed it over (``handed_over_by``).
-    ``late``: whether a deadline of it has passed.
+    ``late``: whether a deadline of it has passed. ``line``: the number of the line that was called,
+    with its area code.
     """
 
     caller: str | None = None
+    line: str | None = None
     owner: str | None = None
     state: str | None = None
     handed_over_by: str | None = None
@@ -143,6 +145,7 @@ def cases_query(database: Database, filters: CaseFilter) -> Select[Any]:
         *caller_conditions(database, CaseRecord, filters.caller),
         *equal(
             CaseRecord,
+            line=filters.line,
             owner=filters.owner,
             state=filters.state,
             handed_over_by=filters.handed_over_by,

@@ -32,6 +32,7 @@ def agents_pbx() -> Iterator[PrivatePbx]:
     settings = settings.model_copy(
         update={
             "line": settings.line.model_copy(update={"wrapup_s": WRAPUP_S}),
+            "lines": [one.model_copy(update={"wrapup_s": WRAPUP_S}) for one in settings.lines],
             "callback": Callback(dial="PJSIP/{number}", ring_s=3),
             "survey": Survey(enabled=True, levels=3, wait_s=1),
             "tokens": [

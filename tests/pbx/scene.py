@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from telephony.agent_settings import Callback
 from telephony.around.settings import Parking, Supervisor
+from telephony.line_settings import FurtherLine
 from telephony.messages.settings import Messages
 from telephony.partners import Group, Outside, Partner
 from telephony.private_pbx import PrivatePbx
@@ -22,6 +23,16 @@ from telephony.softphone import SoftCall, Softphone
 PASSWORD = "a-secret-of-the-tests"
 CITIZENS = ("13804210001", "13804210002", "13804210003")
 LINE = "2800122"
+SECOND_LINE = FurtherLine(
+    id="night",
+    name="夜间热线",
+    number="2800123",
+    numbers=["2800124"],
+    queue_wait_s=8,
+    agent_ring_s=2,
+    greetings="night",
+    danger_desk="none",
+)
 NUMBER_OF_110 = "04212110110"
 TOKEN_OF_8002 = "a-token-of-agent-8002"
 QUIET_LIMIT_S = 5.0
@@ -38,6 +49,7 @@ def pbx_settings() -> Settings:
 
     return Settings(
         line=Line(queue_wait_s=8, agent_ring_s=2),
+        lines=[SECOND_LINE],
         agents=[
             Agent(id=one, name=one, department="民意服务中心", password=SecretStr(PASSWORD))
             for one in ("8001", "8002", "8003")
@@ -114,10 +126,10 @@ def brief_prompts(pbx: PrivatePbx) -> None:
             brief.writeframes(whole.readframes(round(BRIEF_S * whole.getframerate())))
 
 
-def set_hours(pbx: PrivatePbx, hours: str) -> None:
-    """Make today a special day: ``closed`` or ``HHMM-HHMM``."""
+def set_hours(pbx: PrivatePbx, hours: str, suffix: str = "") -> None:
+    """Make today a special day: ``closed`` or ``HHMM-HHMM``; ``suffix``: of a line but the first."""
     today = datetime.now(ZoneInfo(TIME_ZONE)).strftime("%Y%m%d")
-    pbx.console(f"database put hotline-hours {today} {hours}")
+    pbx.console(f"database put hotline-hours{suffix} {today} {hours}")
 
 
 def channels(pbx: PrivatePbx) -> list[str]:

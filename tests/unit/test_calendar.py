@@ -175,7 +175,7 @@ async def test_given_a_file_when_imported_by_command_then_stored_pushed_and_show
         env = environment(tmp_path, simulated)
         code, out, err = await hotline(tmp_path, env, "calendar", "import", str(file))
         assert (code, err) == (0, "")
-        assert "1 days added" in out
+        assert "1 day added" in out
         wanted = wanted_hours(calendar_of(LINE), datetime.now(SHANGHAI).date())
         there = {key: value for (family, key), value in simulated.astdb.items() if family == HOURS}
         assert there == wanted | {f"{day:%Y%m%d}": "0830-1200"}

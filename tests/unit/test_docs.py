@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from api.app import ROUTERS
 from telephony.asterisk_program import checkout
 from telephony.cli import app
+from telephony.line_settings import FurtherLine
 from telephony.settings import Settings, load_settings
 
 ROOT = checkout()
@@ -189,7 +190,8 @@ def settings_of(
             yield prefix + name, (variable, written(field))
         elif isinstance(field.default, list):
             yield prefix + name, (variable, None)
-            yield from settings_of(section, f"{name}.", None)
+            if section is not FurtherLine:  # it has what a line has
+                yield from settings_of(section, f"{name}.", None)
         else:
             yield from settings_of(section, f"{name}.", f"{environment}{name.upper()}__")
 

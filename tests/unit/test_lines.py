@@ -1,4 +1,4 @@
-"""Several lines: what one says itself, what it takes from the first, and what nobody could tell apart."""
+"""Several lines: what one says itself, what it takes from the first, which cannot be told apart."""
 
 from __future__ import annotations
 

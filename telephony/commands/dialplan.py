@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from telephony import dialplan
-from telephony.commands import dialplan_load
+from telephony.commands import dialplan_check, dialplan_load
 from telephony.commands.output import clear_errors, print_json, stdout
 from telephony.dialplan import Standalone
 from telephony.settings import load_settings
@@ -17,6 +17,7 @@ app = typer.Typer(
     help="The PBX's configuration: make it, compare it, load it, take it back.",
     no_args_is_help=True,
 )
+app.command()(dialplan_check.check)
 dialplan_load.add_to(app)
 
 

@@ -1,0 +1,202 @@
+"""Are our own contexts what the settings make? Compared as calls go, not as text; pure.
+
+Comments, blank lines, the order of contexts and extensions, ``same`` or ``exten``, a step that only
+notes something (NoOp, Verbose) and the name of a label that nobody else uses make no difference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from telephony.plans.calls import is_computed, split, targets
+from telephony.plans.dialplan_lines import HINT, Context, Plan, Step
+from telephony.plans.findings import Finding
+
+NOTES = ("noop", "verbose")
+GOES = ("goto", "gosub", "gotoif", "gosubif", "gotoiftime")
+
+
+def is_note(step: Step) -> bool:
+    """A step that changes nothing: what it says calls no function."""
+    return step.app.lower() in NOTES and not re.search(r"\$\{[^}]*\(|\$\[", step.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """A step as it is compared: with what it does, and where it stands."""
+
+    does: str
+    step: Step
+
+
+class Normaliser:
+    """Writes extensions of one plan so that only what matters to a call is left."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._private = self._private_labels()
+
+    def extension(self, context: str, exten: str) -> list[Normal]:
+        """The steps of an extension in order, a gap as a step of its own."""
+        steps = self._plan.contexts[context].extens[exten]
+        made: list[Normal] = []
+        before: int | None = None
+        for number in sorted(steps):
+            step = steps[number]
+            if number == HINT:
+                made.append(Normal(f"hint {step.app}", step))
+                continue
+            if number != (1 if before is None else before + 1):
+                made.append(Normal("(nothing)", step))
+            before = number
+            if is_note(step):
+                # A label on it is a name for what follows.
+                if step.label and not self._is_private(step):
+                    made.append(Normal(f"label {step.label}", step))
+                continue
+            if step.label and not self._is_private(step):
+                made.append(Normal(f"label {step.label}", step))
+            made.append(Normal(f"{step.app.lower()}({self._data(step)})", step))
+        return made
+
+    def _is_private(self, step: Step) -> bool:
+        return (step.context, step.exten, step.label) in self._private
+
+    def _private_labels(self) -> set[tuple[str, str, str]]:
+        """Labels that steps of their own extension name, and nothing else may."""
+        named: set[tuple[str, str, str]] = set()
+        public: set[tuple[str, str]] = set()
+        for step in self._plan.steps():
+            for target in targets(step):
+                label = target.priority
+                if label is None:
+                    public.add((target.context or step.context, target.exten or step.exten))
+                elif not label.isdecimal() and not target.context and not target.exten:
+                    named.add((step.context, step.exten, label))
+                elif not label.isdecimal():
+                    public |= {
+                        (one, exten)
+                        for one in [target.context or step.context]
+                        for exten in [target.exten or step.exten]
+                    }
+        return {one for one in named if one[:2] not in public}
+
+    def _data(self, step: Step) -> str:
+        """Arguments with private labels and own numbers as the count of steps that matter."""
+        if step.app.lower() not in (*GOES, "execif", "exec", "tryexec"):
+            return step.data
+        data = step.data
+        for target in sorted(targets(step), key=lambda one: -len(one.written)):
+            number = self._number(step, target.priority) if _is_own(target.written) else None
+            if number is not None:
+                data = _replaced(data, target.written, number)
+        return data
+
+    def _number(self, step: Step, priority: str | None) -> str | None:
+        steps = self._plan.contexts[step.context].extens[step.exten]
+        if priority is None or not priority:
+            return None
+        at = next(
+            (
+                one
+                for one in steps.values()
+                if (
+                    one.priority == int(priority) if priority.isdecimal() else one.label == priority
+                )
+            ),
+            None,
+        )
+        if at is None or (at.label == priority and not self._is_private(at)):
+            return None
+        before = [one for one in steps.values() if HINT < one.priority < at.priority]
+        return f"@{sum(not is_note(one) for one in before) + 1}"
+
+
+def _is_own(written: str) -> bool:
+    return len(split(written)) == 1 and not is_computed(written.split("(")[0])
+
+
+def _replaced(data: str, written: str, number: str) -> str:
+    """A label of a branch is put as its number, where it stands as a place."""
+    name = re.escape(written.split("(")[0].strip())
+    return re.sub(rf"(^|[?:(,]|\s){name}(?=$|[:)(,]|\s*$)", rf"\g<1>{number}", data)
+
+
+def compare(
+    expected: Plan, found: Plan, names: Collection[str], at: dict[str, tuple[str, int]]
+) -> list[Finding]:
+    """Differences of the contexts ``names``; ``at`` is where what is missing would stand."""
+    ours, theirs = Normaliser(expected), Normaliser(found)
+    made: list[Finding] = []
+    for name in names:
+        want, have = expected.contexts[name], found.contexts.get(name)
+        if have is None:
+            file, line = at[name]
+            made.append(Finding("ours-missing", file, line, {"what": f"[{name}]"}))
+            continue
+        made += _context(want, have)
+        for exten in [*want.extens, *(one for one in have.extens if one not in want.extens)]:
+            if exten not in have.extens:
+                made.append(_gone(have, f"{name},{exten}"))
+            elif exten not in want.extens:
+                first = next(iter(have.extens[exten].values()))
+                values = {"what": f"{name},{exten}"}
+                made.append(Finding("ours-added", first.file, first.line, values))
+            else:
+                made += _extension(
+                    f"{name},{exten}", ours.extension(name, exten), theirs.extension(name, exten)
+                )
+    return made
+
+
+def _gone(have: Context, what: str) -> Finding:
+    return Finding("ours-missing", have.file, have.line, {"what": what})
+
+
+def _context(want: Context, have: Context) -> list[Finding]:
+    wanted = [(one.key.lower(), one.value) for one in [*want.includes, *want.others]]
+    there = [(one.key.lower(), one.value) for one in [*have.includes, *have.others]]
+    if wanted == there:
+        return []
+    made = [
+        _gone(have, f"[{have.name}] {key} => {value}")
+        for key, value in wanted
+        if (key, value) not in there
+    ]
+    lines = [*have.includes, *have.others]
+    made += [
+        Finding(
+            "ours-added", one.file, one.number, {"what": f"[{have.name}] {one.key} => {one.value}"}
+        )
+        for one in lines
+        if (one.key.lower(), one.value) not in wanted
+    ]
+    if not made:
+        values = {"where": have.name, "ours": wanted[0][1], "found": there[0][1]}
+        made.append(Finding("ours-changed", lines[0].file, lines[0].number, values))
+    return made
+
+
+def _extension(where: str, want: list[Normal], have: list[Normal]) -> list[Finding]:
+    """The first place where the two part; what follows is told again by no finding."""
+    for number, (one, other) in enumerate(zip(want, have, strict=False), 1):
+        if one.does != other.does:
+            values = {"where": f"{where} ({number})", "ours": _short(one), "found": _short(other)}
+            return [Finding("ours-changed", other.step.file, other.step.line, values)]
+    if len(want) > len(have):
+        if have:
+            last = have[-1].step
+            values = {"what": f"{where}: {_short(want[len(have)])}"}
+            return [Finding("ours-missing", last.file, last.line, values)]
+        return []
+    if len(have) > len(want):
+        more = have[len(want)]
+        values = {"what": f"{where}: {_short(more)}"}
+        return [Finding("ours-added", more.step.file, more.step.line, values)]
+    return []
+
+
+def _short(one: Normal) -> str:
+    return one.step.written[:100] if one.does[:1] not in "(" else one.does

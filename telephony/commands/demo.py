@@ -72,7 +72,7 @@ def run() -> None:
     with clear_errors(), _folder(None) as folder, Stage(folder, _say) as stage:
         stage.service.wait_until_ready()
         stage.service.import_sample()
-        _explain(stage)
+        _explain(stage, stage.service.add_people())
         while not stopped.wait(0.5):
             if stage.service.process is None or stage.service.process.poll() is not None:
                 # The PBX and its calls go on meanwhile, as with a service manager.
@@ -183,12 +183,13 @@ def _shanghai_time(moment: str | None) -> str | None:
     return datetime.fromisoformat(moment).astimezone(ZoneInfo(TIME_ZONE)).strftime("%H:%M:%S")
 
 
-def _explain(stage: Stage) -> None:
+def _explain(stage: Stage, people: dict[str, str]) -> None:
     token = stage.settings.tokens[0].token.get_secret_value()
     stdout.print(
         f"""
 line   {stage.settings.line.number}
 SIP    127.0.0.1:{stage.pbx.sip_port}
+pages  {stage.service.url}/
 API    {stage.service.url}/api/v1
 token  {token} (admin)
 files  {stage.folder}
@@ -199,12 +200,17 @@ files  {stage.folder}
     environment = stage.folder / "environment"
     environment.touch(mode=0o600)
     settings = as_environment(stage.settings).items()
-    environment.write_text("".join(f"export {name}={shlex.quote(one)}\n" for name, one in settings))
+    # Comments: a name that begins with HOTLINE_ and is no setting would be refused.
+    notes = (f"# {stage.service.url}/signin  {name}  {one}\n" for name, one in people.items())
+    lines = (f"export {name}={shlex.quote(one)}\n" for name, one in settings)
+    environment.write_text("".join((*notes, *lines)))
     stdout.print(
         f"Commands such as `hotline cases` speak to this system after:  . {environment}\n",
         markup=False,
         soft_wrap=True,
     )
+    rows = [{"name": who, "password": password} for who, password in people.items()]
+    print_table("People who may sign in on the pages", ("name", "password"), rows)
     rows = [{"phone": who, "password": password} for who, password in stage.phones.items()]
     print_table("Phones that may register", ("phone", "password"), rows)
     stdout.print(

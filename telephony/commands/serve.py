@@ -25,8 +25,9 @@ def up(
         settings = load_settings()
         if not settings.tokens:
             stderr.print(
-                "hotline: no tokens in the settings, so only /healthz and /readyz will answer; "
-                "make one with: hotline users token",
+                "hotline: no tokens in the settings, so programs get no answer but for /healthz "
+                "and /readyz; make one with: hotline users token. People sign in at /signin; add "
+                "the first with: hotline users add NAME --role admin",
                 soft_wrap=True,
             )
         # Web framework and database take a second to load: not for every other command.

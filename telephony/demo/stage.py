@@ -170,6 +170,28 @@ class Service:
             headers={"Content-Type": "text/csv"},
         ).raise_for_status()
 
+    def add_people(self) -> dict[str, str]:
+        """Let one person of each role sign in on the pages; their names with invented passwords."""
+        from telephony.people.passwords import invented
+
+        agent = self.settings.agents[0]
+        people: dict[str, dict[str, Any]] = {
+            "agent": {
+                "display_name": "演示坐席",
+                "agent": agent.id,
+                "department": agent.department,
+            },
+            "supervisor": {"display_name": "演示班长", "may_monitor": True},
+            "admin": {"display_name": "演示管理员"},
+            "auditor": {"display_name": "演示审计"},
+            "integrator": {"display_name": "演示对接"},
+        }
+        passwords = {role: invented() for role in people}
+        for role, person in people.items():
+            body = person | {"name": role, "roles": [role], "password": passwords[role]}
+            self.post("/people", body).raise_for_status()
+        return passwords
+
     def _end(self, how: signal.Signals) -> None:
         if self.process is None:
             return

@@ -36,6 +36,7 @@ lint: .venv/.ready
 	@$(PY) -m mypy
 
 test: setup lint
+	@scripts/setup-browser
 	@$(PY) -m pytest -n 4 $(ARGS)
 
 test-all: export SWEEP_ALL = 1

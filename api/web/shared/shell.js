@@ -1,11 +1,11 @@
 // What every page has: header, ways to the other pages by role, language, appearance, sign-out, the
 // banner of a lost connection, and words that are said aloud to screen readers.
-import { Fragment, html, render, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { Fragment, html, render, useEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import { errorWords, http, session } from "./http.js";
 import { lang, setLang, t } from "./i18n.js";
 import { nextTheme, theme } from "./theme.js";
 
-export { Fragment, html, render, useEffect, useRef, useState };
+export { Fragment, html, render, useEffect, useMemo, useRef, useState };
 
 const PAGES = [
   ["desk", "/desk", ["agent", "supervisor", "admin"]],

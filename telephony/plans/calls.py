@@ -39,8 +39,11 @@ def is_computed(text: str) -> bool:
 
 def split(text: str, sign: str = ",", limit: int = -1) -> list[str]:
     """Parts of a text between ``sign`` that stands in no bracket, quote or escape."""
-    if sign not in text:
-        return [text]
+    return list(_split(text, sign, limit)) if sign in text else [text]
+
+
+@lru_cache(maxsize=1 << 16)
+def _split(text: str, sign: str, limit: int) -> tuple[str, ...]:
     parts: list[str] = []
     levels: list[list[str]] = [["", ""]]
     start = place = 0
@@ -64,7 +67,7 @@ def split(text: str, sign: str = ",", limit: int = -1) -> list[str]:
             start = place + 1
             limit -= 1
         place += 1
-    return [*parts, text[start:]]
+    return (*parts, text[start:])
 
 
 def call_of(text: str) -> tuple[str, str]:

@@ -57,15 +57,15 @@ def check(
     :class:`~telephony.errors.SetupError` when no Asterisk can be started to ask.
     """
     program = program or find_asterisk()
-    reference = rendered(settings)
-    found = Set(files, roots, reference if beside is None else beside, reference, resolve)
+    reference = Reference(rendered(settings))
+    found = Set(files, settings, reference, roots, beside=beside, resolve=resolve)
     mirror = Mirror(found.configs)
     with ThreadPoolExecutor(1) as aside:
         judging = aside.submit(judge, program, mirror.files)
         names = names_of(program)
         if modules := loaded_modules(files):
             names = replace(names, loaded=modules)
-        findings = found.examine(settings, names, sounds_of(settings, program))
+        findings = found.examine(names, sounds_of(settings, program))
         verdict = judging.result()
     return Findings([*findings, *compare_with(verdict, mirror, found.own, findings)])
 
@@ -151,26 +151,42 @@ def loaded_modules(files: Texts) -> frozenset[str] | None:
     )
 
 
+class Reference:
+    """What the settings make: files, the dialplan in them, and which file has which contexts."""
+
+    def __init__(self, texts: Texts) -> None:
+        self.texts = texts
+        self.plan = _plan_of(texts)
+        self.homes = {
+            name: list(read_plan(read_config(name, text)).contexts)
+            for name, text in texts.items()
+            if is_dialplan(name)
+        }
+
+
 class Set:
     """Files that are loaded together, read by our rules. Pure."""
 
     def __init__(
         self,
         files: Texts,
-        roots: Sequence[str],
-        beside: Texts,
-        reference: Texts,
+        settings: Settings,
+        reference: Reference,
+        roots: Sequence[str] = (),
+        *,
+        beside: Texts | None = None,
         resolve: Resolve | None = None,
     ) -> None:
-        self.files = files
-        self.reference = _plan_of(reference)
+        beside = reference.texts if beside is None else beside
+        self._shared = settings.trunk_context
+        self.reference = reference.plan
+        self._homes = reference.homes
         self.configs = [
             read_config(root, files[root], resolve or _resolver(files))
             for root in roots or _roots(files)
         ]
         self.read = {name for config in self.configs for name in config.texts}
         self.own = merged([read_plan(config) for config in self.configs])
-        self._homes = _homes(reference)
         self.expected = self._expected()
         others = {
             name: text
@@ -221,11 +237,19 @@ class Set:
             found = self._found_as(home)
             for name in contexts:
                 there = self.own.contexts.get(name)
-                if there is not None:
+                if there is not None and (name != self._shared or found or whole):
                     wanted_[name] = (there.file, there.line)
                 elif found or whole:
                     wanted_[name] = (found or self._includer(), 1)
         return wanted_
+
+    def _strangers(self) -> list[Finding]:
+        """Contexts in our files that are none of ours."""
+        return [
+            Finding("ours-added", context.file, context.line, {"what": f"[{context.name}]"})
+            for context in self.own.contexts.values()
+            if context.name not in self.reference.contexts and self._is_ours(context.file)
+        ]
 
     def _includer(self) -> str:
         places = [
@@ -236,21 +260,16 @@ class Set:
         ]
         return places[0][1] if places else next(iter(self.read), "")
 
-    def examine(self, settings: Settings, names: Names, exists: Exists) -> list[Finding]:
+    def examine(self, names: Names, exists: Exists) -> list[Finding]:
         """What our rules find in the files; what stands beside them is not looked at."""
         places = Places(self.plan, ELSEWHERE)
-        shared = settings.trunk_context
         found = [
             *self.own.findings,
-            *compare(
-                self.reference,
-                self.own,
-                [name for name in self.expected if name != shared],
-                self.expected,
-            ),
+            *compare(self.reference, self.own, self.expected, self._shared),
+            *self._strangers(),
             *check_targets(places),
             *check_flow(places, self._asked()),
-            *check_contexts(places, self._entered(settings), self.reference.contexts),
+            *check_contexts(places, self._entered(), self.reference.contexts),
             *check_names(self.plan, names),
             *check_prompts(self.plan, exists),
             *check_devices(self.plan, known_devices(self.other_files)),
@@ -262,9 +281,9 @@ class Set:
         texts = self.other_files.values()
         return {one for text in texts for one in re.findall(r"dialplan_exec\(\s*([\w.-]+)", text)}
 
-    def _entered(self, settings: Settings) -> set[str]:
+    def _entered(self) -> set[str]:
         """Contexts that something else than the dialplan names."""
-        named = {settings.trunk_context, "default"}
+        named = {self._shared, "default"}
         for text in self.other_files.values():
             named |= set(re.findall(r"context\s*=>?\s*([\w.-]+)", text))
             named |= set(re.findall(r"(?:Gosub|Goto|dialplan_exec)\(\s*([\w.-]+)", text))
@@ -282,14 +301,6 @@ def _roots(files: Texts) -> list[str]:
     if "extensions.conf" in files:
         return ["extensions.conf"]
     return named or sorted(files)
-
-
-def _homes(reference: Texts) -> dict[str, list[str]]:
-    return {
-        name: list(read_plan(read_config(name, text)).contexts)
-        for name, text in reference.items()
-        if is_dialplan(name)
-    }
 
 
 def _resolver(files: Texts) -> Resolve:

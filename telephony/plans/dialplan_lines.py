@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from telephony.plans.config_lines import Config, Line, Section
 from telephony.plans.findings import Finding
@@ -83,7 +84,15 @@ def merged(plans: Iterable[Plan]) -> Plan:
         for context in plan.contexts.values():
             there = whole.contexts.get(context.name)
             if there is None:
-                whole.contexts[context.name] = context
+                extens = {name: dict(steps) for name, steps in context.extens.items()}
+                whole.contexts[context.name] = Context(
+                    context.name,
+                    context.file,
+                    context.line,
+                    extens,
+                    [*context.includes],
+                    [*context.others],
+                )
                 continue
             there.includes += context.includes
             there.others += context.others
@@ -256,6 +265,7 @@ PROSE = ("noop", "verbose", "log")
 """What these say is words for people: a bracket in them calls nothing."""
 
 
+@lru_cache(maxsize=1 << 16)
 def unbalanced(data: str, *, prose: bool = False) -> str:
     """A bracket without its other half; "" when all have one. Quoted ones are words.
 

@@ -7,7 +7,7 @@ notes something (NoOp, Verbose) and the name of a label that nobody else uses ma
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from telephony.plans.calls import is_computed, split, targets
@@ -125,22 +125,31 @@ def _replaced(data: str, written: str, number: str) -> str:
 
 
 def compare(
-    expected: Plan, found: Plan, names: Collection[str], at: dict[str, tuple[str, int]]
+    expected: Plan, found: Plan, at: Mapping[str, tuple[str, int]], shared: str
 ) -> list[Finding]:
-    """Differences of the contexts ``names``; ``at`` is where what is missing would stand."""
+    """Differences of the contexts in ``at``, which says where what is missing would stand.
+
+    ``shared`` is the context that an admin may have filled with numbers of their own (the trunk's).
+    """
     ours, theirs = Normaliser(expected), Normaliser(found)
     made: list[Finding] = []
-    for name in names:
+    for name in at:
         want, have = expected.contexts[name], found.contexts.get(name)
         if have is None:
             file, line = at[name]
             made.append(Finding("ours-missing", file, line, {"what": f"[{name}]"}))
             continue
-        made += _context(want, have)
+        if name != shared:
+            made += _context(want, have)
+        before = (have.file, have.line)
         for exten in [*want.extens, *(one for one in have.extens if one not in want.extens)]:
             if exten not in have.extens:
-                made.append(_gone(have, f"{name},{exten}"))
-            elif exten not in want.extens:
+                made.append(Finding("ours-missing", *before, {"what": f"{name},{exten}"}))
+                continue
+            before = _end(have.extens[exten])
+            if exten not in want.extens:
+                if name == shared:
+                    continue
                 first = next(iter(have.extens[exten].values()))
                 values = {"what": f"{name},{exten}"}
                 made.append(Finding("ours-added", first.file, first.line, values))
@@ -149,6 +158,11 @@ def compare(
                     f"{name},{exten}", ours.extension(name, exten), theirs.extension(name, exten)
                 )
     return made
+
+
+def _end(steps: dict[int, Step]) -> tuple[str, int]:
+    last = max(steps.values(), key=lambda step: step.line)
+    return last.file, last.line
 
 
 def _gone(have: Context, what: str) -> Finding:

@@ -89,7 +89,7 @@ function Given({ events, names }) {
   return html`<section class="card" aria-labelledby="given-title"><h2 id="given-title">${t("page.handovers")} <${Tag}>${list.length}<//></h2>
     ${list.length ? html`<ul class="list">${list.map((one) => html`<li key=${one.id}>
       <div class="spread"><span><b>${partyName(one.by, names) || "–"}</b> → <b>${partyName(one.desk, names) || "–"}</b> <span class="quiet">${has(`way.${one.kind}`) ? t(`way.${one.kind}`) : one.kind || ""}</span></span>${handoverTag(one.state)}</div>
-      <div class="small quiet">${dayTime(one.offered_at)}${one.reason ? ` · ${one.reason}` : ""}${one.returned_to ? ` · ${t(`back.${one.returned_to}`)}` : ""}</div></li>`)}</ul>`
+      <div class="small quiet">${dayTime(one.offered_at)}${one.reason ? ` · ${one.reason}` : ""}${one.returned_to ? ` · ${t("back.to", { where: t(`back.${one.returned_to}`) })}` : ""}</div></li>`)}</ul>`
       : html`<${Empty}>${t("handovers.none")}<//>`}
   </section>`;
 }

@@ -103,7 +103,7 @@ function Card({ name, load, kind, labels, series, stacked = false, unit = "", ma
   return html`<section class="card chart" aria-label=${title} data-chart=${name}><h2 class="spread"><span>${title}</span>
       ${!!labels.length && html`<button class="plain small" onClick=${save}>${t("charts.save")}<span class="sr"> ${title}</span></button>`}</h2>
     ${load.error ? html`<${Trouble} error=${load.error} again=${load.again} />` : !load.data ? html`<${Loading} />` : !labels.length ? html`<${Empty}>${t("charts.empty")}<//>`
-      : html`<div class=${`canvas ${kind}`}><canvas ref=${place} role="img" aria-label=${t("charts.says", { title })}></canvas></div>
+      : html`<div class=${`canvas ${kind} ${few.labels.length <= 3 ? "few" : ""}`}><canvas ref=${place} role="img" aria-label=${t("charts.says", { title })}></canvas></div>
         <details><summary>${t("line.table")}</summary><div class="scroll" tabindex="0" role="group" aria-label=${title}><table><caption class="sr">${title}</caption>
           <thead><tr><th scope="col">${t(kind === "across" ? "charts.which" : "charts.period")}</th>${series.map(([key]) => html`<th scope="col" key=${key}>${t(`measure.${key}`)}</th>`)}</tr></thead>
           <tbody>${labels.map((label, index) => html`<tr key=${label}><th scope="row">${label}</th>${series.map(([key, values]) => html`<td key=${key} class="number">${values[index] ?? "–"}${values[index] !== null && unit ? ` ${unit}` : ""}</td>`)}</tr>`)}</tbody></table></div></details>`}

@@ -41,7 +41,7 @@ export function draw(canvas, { title, kind, stacked, labels, series, unit, max, 
       labels,
       datasets: series.map((one) => ({
         label: one.name, data: one.values, borderColor: colour(one.colour), backgroundColor: colour(one.colour),
-        borderWidth: kind === "line" ? 2 : 0, pointRadius: labels.length > 40 ? 0 : 3, tension: 0.25, maxBarThickness: 26, spanGaps: false,
+        borderWidth: kind === "line" ? 2 : 0, pointRadius: labels.length > 40 ? 0 : 3, cubicInterpolationMode: "monotone", clip: kind === "line" ? 6 : undefined, maxBarThickness: 26, spanGaps: false,
       })),
     },
     options: {

@@ -75,6 +75,8 @@ function sentence(entry, values) {
       return outcome(event, detail, values);
     case "reminded": case "escalated":
       return deadline(event, entry, values);
+    case "edited":
+      return t("story.edited", { ...values, detail: (detail || "").split(", ").map((one) => (has(`detail.${one}`) ? t(`detail.${one}`) : one)).join(t("story.and")) });
     default:
       return t(has(`story.${event}`) ? `story.${event}` : "story.other", { ...values, event, detail: inWords(detail) });
   }

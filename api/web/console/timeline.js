@@ -136,7 +136,7 @@ function Row({ bar, x, names, name }) {
     <text class="tl-sub" x="0" y=${y + 14}>${t(`role.${leg.role || "other"}`)}${leg.state === "open" ? ` · ${t("leg.open")}` : leg.state === "cut_off" ? ` · ${t("leg.cut_off")}` : ""}</text>
     ${pieces.map((part) => {
       const width = Math.max(1.5, x(part.to) - x(part.from));
-      const words = part.with.map(name).join("、");
+      const words = part.with.map(name).join(t("story.and"));
       const label = part.kind === "talk" && width > 60 ? cut(words, Math.floor(width / 13)) : "";
       return html`<g key=${`${part.kind}${part.from}`}>
         <rect class=${`tl-${part.kind}`} x=${x(part.from)} y=${y - BAR / 2} width=${width} height=${BAR} rx="3">
@@ -155,7 +155,7 @@ function pieceWords(part, words) {
 function meetingWords(one, name) {
   const from = time(new Date(one.from).toISOString(), { seconds: true });
   const lasts = one.to === null ? t("leg.open") : short((one.to - one.from) / 1000);
-  return t("line.met", { who: one.ids.map(name).join("、"), from, lasts });
+  return t("line.met", { who: one.ids.map(name).join(t("story.and")), from, lasts });
 }
 
 function cut(text, most) {
@@ -175,7 +175,7 @@ function Tables({ legs, links, names, name }) {
       </tr>`)}</tbody></table></div>
     <div class="scroll" tabindex="0" role="group" aria-label=${t("line.meetings")}><table><caption class="sr">${t("line.meetings")}</caption>
       <thead><tr><th scope="col">${t("line.meetings")}</th><th scope="col">${t("col.from")}</th><th scope="col">${t("col.to")}</th></tr></thead>
-      <tbody>${links.map((one) => html`<tr key=${`${one.ids}${one.from}`}><th scope="row">${one.ids.map(name).join("、")}</th>
+      <tbody>${links.map((one) => html`<tr key=${`${one.ids}${one.from}`}><th scope="row">${one.ids.map(name).join(t("story.and"))}</th>
         <td>${clock(new Date(one.from).toISOString())}</td><td>${one.to === null ? t("leg.open") : clock(new Date(one.to).toISOString())}</td></tr>`)}
       ${!links.length && html`<tr><td colspan="3">${t("line.nobody")}</td></tr>`}</tbody></table></div>
   </details>`;

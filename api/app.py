@@ -37,6 +37,7 @@ from api.routes import (
     recordings,
     retention,
     session,
+    setup,
     supervision,
 )
 
@@ -72,6 +73,7 @@ ROUTERS = (
     (calendar.router, PREFIX),
     (session.router, PREFIX),
     (people.router, PREFIX),
+    (setup.router, PREFIX),
     (pbxs.router, PREFIX),
     (health.router, ""),
     (metrics.router, ""),

@@ -168,6 +168,8 @@ class AuditQuery(Schema):
 
     who: Word | None = Field(None, description="the token's name")
     which: Word | None = Field(None, description="the case's number, or `pbx/uniqueid` of a leg")
+    what: AuditWhat | None = None
+    q: Word | None = Field(None, description="stands anywhere in `who` or `which`")
     since: Moment | None = Field(None, alias="from")
     until: Moment | None = Field(None, alias="to")
     cursor: Word | None = Field(None, description="`next` of the part before")

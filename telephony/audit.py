@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, or_, select
 
 from telephony.cases.store import table
 from telephony.masking import mask_number
@@ -83,16 +83,24 @@ async def entries(
     *,
     who: str | None = None,
     which: str | None = None,
+    what: What | None = None,
+    text: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page:
-    """Entries, newest first. Raises :class:`InvalidCursor`, :class:`DatabaseUnavailable`."""
+    """Entries, newest first; ``text`` stands in ``who`` or ``which``.
+
+    Raises :class:`InvalidCursor`, :class:`DatabaseUnavailable`.
+    """
     conditions = [
-        *equal(AuditRecord, who=who, which=which),
+        *equal(AuditRecord, who=who, which=which, what=what),
         *between(AUDIT.c.at, since, until),
     ]
+    if text:
+        inside = (AUDIT.c.who, AUDIT.c.which)
+        conditions.append(or_(*(one.icontains(text, autoescape=True) for one in inside)))
     query = where(select(*AUDIT.c, AUDIT.c.at.label("_at")), conditions)
     return await page_of(database, query, (AUDIT.c.at, AUDIT.c.id), limit, cursor, _entry)
 

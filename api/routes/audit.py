@@ -34,6 +34,8 @@ async def list_audit(
             service.database,
             who=query.who,
             which=query.which,
+            what=query.what,
+            text=query.q,
             since=query.since,
             until=query.until,
             limit=query.limit,

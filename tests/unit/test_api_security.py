@@ -50,6 +50,7 @@ MATTERS = {
     ("POST", "/api/v1/matters/versions/{version}/restore"),
 }
 PEOPLE = {
+    ("GET", "/api/v1/setup"),
     ("GET", "/api/v1/people"),
     ("POST", "/api/v1/people"),
     ("PATCH", "/api/v1/people/{person}"),

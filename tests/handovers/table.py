@@ -40,7 +40,7 @@ caller-ringing         | caller_gone > nobody      | =                         |
 caller-after           | accepted > nobody / caller_gone > nobody | =          | =                        | = | caller_gone > nobody | =
 agent-before           | accepted > target / none > phone / none > nobody | =  | =                        | = | cancelled > phone / failed > phone / none > phone / none > nobody | cancelled > phone / none > nobody
 agent-ringing          | accepted > target         | =                         | -A                       | accepted > target | cancelled > phone | accepted > target
-agent-ringing-refused  | busy > phone              | =                         | -A                       | busy > phone | -C | busy > phone / cancelled > phone
+agent-ringing-refused  | busy > phone              | =                         | -A                       | busy > phone | -C | busy > phone
 agent-after            | accepted > target         | =                         | -A                       | accepted > target | accepted > target / cancelled > phone | accepted > target
 target-at-once         | accepted > nobody / declined > agent | =              | accepted > nobody / declined > phone | accepted > agent / declined > agent | declined > agent | =
 again                  | busy busy busy accepted > target | =                  | =                        | busy busy busy accepted > room | busy busy busy accepted > target | =

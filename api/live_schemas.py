@@ -109,10 +109,20 @@ class _Frame(Schema):
     seq: Sequence
 
 
+class PbxState(Schema):
+    """Whether a PBX can be seen."""
+
+    name: str
+    state: LiveState
+
+
 class SnapshotFrame(_Frame):
     """Everything as it stands, of the topics asked for; forget what you had."""
 
     type: Literal["snapshot"]
+    pbxs: list[PbxState] | None = Field(
+        None, description="where there are several; what is at one that is down is not shown"
+    )
     after: After
     epoch: str = Field(description="names this feed; changes when the service restarts")
     state: Literal["up"]
@@ -125,6 +135,7 @@ class StateFrame(_Frame):
     """The PBX cannot be seen: what you show may be stale. A snapshot follows when it can."""
 
     type: Literal["state"]
+    pbxs: list[PbxState] | None = None
     after: After
     epoch: str | None = None
     state: LiveState

@@ -127,6 +127,7 @@ class Call(Schema):
     """A call in progress."""
 
     id: str = Field(description="the citizen's channel; a case id is accepted in its place")
+    pbx: str = Field(description="the PBX on which it lives")
     case: str | None
     state: State
     started_at: datetime | None

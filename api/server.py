@@ -47,7 +47,7 @@ async def serve(settings: Settings, host: str, port: int) -> None:
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
         ),
-        service.live.feed,
+        service.feed,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

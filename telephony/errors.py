@@ -70,6 +70,13 @@ class CallNotFound(NotFound):
     title = "No such call"
 
 
+class PbxNotFound(NotFound):
+    """No PBX with this name is in the settings."""
+
+    code = "pbx-not-found"
+    title = "No such PBX"
+
+
 class DeskNotFound(NotFound):
     """No desk with this id is in the settings."""
 

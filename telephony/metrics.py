@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -22,23 +22,34 @@ OUTCOMES = {
 class Metrics:
     """What the service counts and measures."""
 
-    def __init__(self, client: AmiClient) -> None:
+    def __init__(self, *clients: AmiClient) -> None:
+        """``clients``: the links to all PBXs."""
         self.registry = CollectorRegistry()
-        self._gauge("hotline_ami_up", "1 while the link to the PBX stands", lambda: client.up)
+        text = "1 while the link to the PBX stands; of several: to any"
+        self._gauge("hotline_ami_up", text, lambda: any(one.up for one in clients))
         self._actions = self._counter("hotline_ami_actions", "Actions sent to the PBX")
         self._events = self._counter("hotline_ami_events", "Events taken from the PBX", "event")
         self._handovers = self._counter(
             "hotline_handovers", "Hand-overs seen, by outcome", "outcome"
         )
-        client.add_listener(
-            on_action=lambda **_: self._actions.inc(),
-            on_event=lambda event, **_: self._events.labels(event.name).inc(),
-        )
-        client.add_event_listener(self._on_fact, {"UserEvent"})
+        for client in clients:
+            client.add_listener(
+                on_action=lambda **_: self._actions.inc(),
+                on_event=lambda event, **_: self._events.labels(event.name).inc(),
+            )
+            client.add_event_listener(self._on_fact, {"UserEvent"})
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Show a value that is read when the figures are fetched."""
         self._gauge(name, text, value)
+
+    def watch_each(
+        self, name: str, text: str, label: str, values: Mapping[str, Callable[[], float]]
+    ) -> None:
+        """Likewise, one value for each of these labels."""
+        gauge = Gauge(name, text, [label], registry=self.registry)
+        for one, value in values.items():
+            gauge.labels(one).set_function(value)
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(name, text, registry=self.registry).set_function(value)

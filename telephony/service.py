@@ -23,6 +23,7 @@ from telephony.deadlines.sources import MatterHours, WaitingCitizens
 from telephony.deadlines.teller import DeadlineTeller
 from telephony.errors import DatabaseUnavailable
 from telephony.figures.keeper import FigureKeeper
+from telephony.live.joined import JoinedFeed
 from telephony.matters.book import MatterBook
 from telephony.messages.book import MessageBook
 from telephony.metrics import Metrics
@@ -37,11 +38,14 @@ from telephony.record.leg_pages import LegPages
 from telephony.retention.book import RetentionBook
 from telephony.retention.keeper import RetentionKeeper
 from telephony.site import RETRY_S, Shared, Site
+from telephony.sites import Sites
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from telephony.deadlines.notes import News
+    from telephony.live.feed import LiveFeed
+    from telephony.live.joined import Outlet
     from telephony.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -92,9 +96,18 @@ class Service(Site):
             matters=self.matters,
             cases=self.case_book,
         )
-        super().__init__(settings, shared)
+        names = [pbx.name for pbx in settings.every_pbx]
+        joined = JoinedFeed(names) if len(names) > 1 else None
+        outlets: list[Outlet | None] = [*joined.outlets] if joined else [None]
+        super().__init__(settings.of_pbx(names[0]), shared, outlets[0])
+        self.settings = settings  # of all PBXs; ``here`` are those of the first
+        self.others = [
+            Site(settings.of_pbx(name), shared, outlet)
+            for name, outlet in zip(names[1:], outlets[1:], strict=True)
+        ]
+        self.sites = Sites([self, *self.others])
+        self.feed: LiveFeed = joined or self.live.single_feed
         self._migrated = shared.migrated
-        self.sites: tuple[Site, ...] = (self,)
         self.figures = FigureKeeper(self.database)
         self.mails = MailSender(self.database, settings.mail)
         self.deadlines = self._keeper_of_deadlines()
@@ -103,7 +116,7 @@ class Service(Site):
         teller = OrdersTeller(self.database, settings)
         self.database.ledger_followers.append(teller.follow)
         self.orders = OrdersBook(self.database, settings, teller, self.matters)
-        self.metrics = Metrics(self.client)
+        self.metrics = Metrics(*(site.client for site in self.sites))
         self._show_figures()
         self.intake = OrdersIntake(self.orders, self.database, settings, self.metrics.registry)
         self._parts: tuple[Part, ...] = (
@@ -127,19 +140,29 @@ class Service(Site):
     def _show_figures(self) -> None:
         """What Prometheus reads, besides what is counted where it happens."""
         show = self.metrics.watch
-        show("hotline_calls", "Citizens on the line now", self.calls.calls_now)
-        show("hotline_channels", "Channels on the PBX now", self.calls.channels_now)
+        sites = self.sites.all
+        text = "Citizens on the line now"
+        show("hotline_calls", text, lambda: sum(one.calls.calls_now() for one in sites))
+        text = "Channels on the PBX now"
+        show("hotline_channels", text, lambda: sum(one.calls.channels_now() for one in sites))
+        text = "1 while the PBX is seen: the link and the picture of its calls stand"
+        self.metrics.watch_each(
+            "hotline_pbx_up", text, "pbx", {one.name: one.seen for one in sites}
+        )
         show("hotline_overdue", "Deadlines that have passed", lambda: self.deadlines.overdue)
         text = "Messages to platforms that wait"
         show("hotline_outbox_waiting", text, lambda: self.delivery.waiting)
         text = "Messages to platforms given up"
         show("hotline_outbox_dead", text, lambda: self.delivery.dead)
         text = "Messages that could not be written since the start"
-        show("hotline_messages_not_taken", text, lambda: self.voicemail.not_taken)
+        boxes = [site.voicemail for site in sites]
+        show("hotline_messages_not_taken", text, lambda: sum(one.not_taken for one in boxes))
 
     async def start(self) -> None:
         """Start all parts; returns at once."""
         await super().start()
+        for site in self.others:
+            await site.start()
         for part in self._parts:
             part.start()
         tables = asyncio.create_task(self._prepare_database(), name="tables")
@@ -155,8 +178,11 @@ class Service(Site):
             ends.push_async_callback(self.leg_pages.close)
             ends.push_async_callback(self._end_tasks)
             ends.push_async_callback(super().stop)
+            for site in self.others:
+                ends.push_async_callback(site.stop)
             for part in self._parts:
                 ends.push_async_callback(part.stop)
+            ends.callback(self.feed.close)
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:
@@ -164,11 +190,15 @@ class Service(Site):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def not_ready(self) -> list[str]:
-        """The parts that do not work at this moment; empty when all do."""
+        """The parts that do not work at this moment; empty when all do.
+
+        Of several PBXs one that works is enough: what is at the others is said beside it, and the
+        service is needed for the calls that go on.
+        """
         works = {
-            "pbx": self.link_up,
+            "pbx": any(site.link_up for site in self.sites),
             "database": await self._database_ready(),
-            "recorder": self.recorder_ready(),
+            "recorder": any(site.recorder_ready() for site in self.sites),
         }
         return [part for part, well in works.items() if not well]
 
@@ -180,9 +210,14 @@ class Service(Site):
             return False
         return True
 
+    def poke_calendars(self) -> None:
+        """The calendar has changed: it is pushed to all PBXs soon."""
+        for site in self.sites:
+            site.calendar.poke()
+
     def _tell_deadlines(self, news: Sequence[News]) -> None:
         self.mails.poke()
-        self.live.feed.changed({"deadlines": [as_shape(one) for one in news]})
+        self.feed.changed({"deadlines": [as_shape(one) for one in news]})
 
     async def _prepare_database(self) -> None:
         while True:

@@ -44,6 +44,7 @@ from telephony.matters.settings import MatterSettings
 from telephony.messages.settings import Messages, messages_agree
 from telephony.orders.settings import Outbox, Platform, platforms_agree
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
+from telephony.pbx_settings import Spool, pbxs_agree, settings_of
 from telephony.people.settings import SignIn
 from telephony.people_settings import (
     DEFAULT_DESKS,
@@ -102,6 +103,19 @@ class Pbx(Section):
     load_over_ami: bool = Field(
         False, description="load dialplans over AMI; its user then needs the right config"
     )
+    shipped: bool = Field(
+        False, description="its CEL rows and sounds are sent by `hotline ship`, from its own host"
+    )
+    desks: list[Id] = Field([], description="desks that can be called there; empty: all")
+    agents: list[Id] = Field(
+        [], description="agents whose phones are there; the first PBX has whom no other names"
+    )
+    messages_folder: Path | None = Field(
+        None, description="where its messages are found; the first PBX: as messages.folder"
+    )
+    recordings_folder: Path | None = Field(
+        None, description="where its recordings are found; the first PBX: as recording.folder"
+    )
 
 
 class Http(Section):
@@ -121,6 +135,8 @@ class Settings(BaseSettings):
 
     database_url: str = "sqlite:///hotline.sqlite"
     pbx: Pbx = Pbx()
+    pbxs: list[Pbx] = []
+    spool: Spool = Spool()
     line: Line = Line()
     lines: list[FurtherLine] = []
     desks: list[Desk] = DEFAULT_DESKS
@@ -197,6 +213,7 @@ class Settings(BaseSettings):
         outside_agrees(self.outside, [*desks, *agents, *groups, *supervisors])
         partners_agree(self.partners, desks)
         messages_agree(self.messages, desks)
+        pbxs_agree(self.every_pbx, self.spool, [*desks, *groups], agents)
         lines_agree(self.line, self.lines, desks)
         platforms_agree(self.platforms, desks, [*agents, *groups])
         codes = [*(key.code for key in self.keys), self.matters.key]
@@ -239,6 +256,15 @@ class Settings(BaseSettings):
         """How a line stands on record, by its full number; one of before is as it is given."""
         found = (line.full_number for line in self.every_line if name and line.is_named(name))
         return next(found, name)
+
+    @property
+    def every_pbx(self) -> tuple[Pbx, ...]:
+        """All PBXs, the first one first."""
+        return (self.pbx, *self.pbxs)
+
+    def of_pbx(self, name: str) -> Settings:
+        """The settings that hold at this PBX; :class:`SettingsError` when there is none."""
+        return settings_of(self, name)
 
     def desk(self, desk_id: str) -> Desk:
         """The desk with this id; raises :class:`DeskNotFound`."""

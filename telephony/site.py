@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from telephony.cases.book import CaseBook
     from telephony.cases.nuisance import Nuisance
     from telephony.database import Database
+    from telephony.live.joined import Outlet
     from telephony.matters.book import MatterBook
     from telephony.messages.book import MessageBook
     from telephony.settings import Settings
@@ -69,8 +70,10 @@ class Shared:
 class Site(CallControl):
     """Call control and the record of one PBX; ``settings`` are those that hold there."""
 
-    def __init__(self, settings: Settings, shared: Shared) -> None:
+    def __init__(self, settings: Settings, shared: Shared, outlet: Outlet | None = None) -> None:
+        """``outlet``: this PBX's part of the feed, where there are several."""
         super().__init__(settings)
+        self.here = settings
         self._shared = shared
         self.name = settings.pbx.name
         self.owner = Ownership(shared.database, self.name)
@@ -81,7 +84,9 @@ class Site(CallControl):
             *(self.pbx, self.calls, self.callbacks, shared.database, settings, shared.messages),
             acts=self._acts,
         )
-        self.live = LiveWatch(self.pbx, self.calls, self.live_agents, shared.nuisance.shape_of)
+        self.live = LiveWatch(
+            self.pbx, self.calls, self.live_agents, shared.nuisance.shape_of, outlet
+        )
         self.proposals = Proposals(
             *(shared.matters, self.pbx, self.calls, shared.cases.sides.same),
             tell=lambda shape: self.live.feed.changed({"proposals": [shape]}),
@@ -123,6 +128,10 @@ class Site(CallControl):
     def link_up(self) -> bool:
         """Whether the PBX is seen now: the link stands and the picture of its calls is whole."""
         return self.client.up and self.calls.ready
+
+    def seen(self) -> bool:
+        """As ``link_up``, for who looks again and again."""
+        return self.link_up
 
     def record_kept(self) -> Literal["here", "elsewhere", "nobody", "off"]:
         """Which process keeps the record of this PBX, as far as this one knows."""
@@ -172,7 +181,7 @@ class Site(CallControl):
         try:
             while not lost.done():
                 # Always anew: what another process stored meanwhile is looked up.
-                self.recorder = Recorder(self.settings, self._shared.database)
+                self.recorder = Recorder(self.here, self._shared.database)
                 running = asyncio.create_task(self.recorder.run(), name="recorder")
                 try:
                     await asyncio.wait([running, lost], return_when=asyncio.FIRST_COMPLETED)

@@ -49,14 +49,14 @@ _ACTING = (AgentNotFound, PbxUnavailable, PbxTimeout, PbxRefused)
 @router.get("/agents", responses=problems(PbxUnavailable, PbxTimeout, reads_input=False))
 async def list_agents(service: TheService, _who: AsAgent) -> schemas.Page[schemas.Agent]:
     """All agents, signed in or not, and what they are doing."""
-    states = await service.agents.states()
+    states = [one for site in service.sites.seen() for one in await site.agents.states()]
     return schemas.Page(items=[_agent(one) for one in states], next=None)
 
 
 @router.get("/agents/{agent_id}", responses=problems(*_ACTING))
 async def get_agent(agent_id: AgentId, service: TheService, _who: AsAgent) -> schemas.Agent:
     """One agent."""
-    return _agent(await service.agents.state(agent_id))
+    return _agent(await service.sites.agent(agent_id).agents.state(agent_id))
 
 
 @router.post("/agents/{agent_id}/sign-in", responses=problems(*_ACTING, AgentSignedIn, WrongState))
@@ -69,14 +69,14 @@ async def sign_in(
     """Sign in (签入): citizens' calls ring at this agent's desk phone, or in the browser."""
     may_act(who, agent_id)
     phone = body.phone if body else "desk"
-    return _agent(await service.agents.sign_in(agent_id, phone))
+    return _agent(await service.sites.agent(agent_id).agents.sign_in(agent_id, phone))
 
 
 @router.post("/agents/{agent_id}/sign-out", responses=problems(*_ACTING, AgentSignedOut))
 async def sign_out(agent_id: AgentId, service: TheService, who: AsAgent) -> schemas.Agent:
     """Sign out (签出); a call in progress goes on."""
     may_act(who, agent_id)
-    return _agent(await service.agents.sign_out(agent_id))
+    return _agent(await service.sites.agent(agent_id).agents.sign_out(agent_id))
 
 
 @router.post(
@@ -88,7 +88,7 @@ async def pause(
 ) -> schemas.Agent:
     """Rest (示忙) for a reason; another reason replaces the one before."""
     may_act(who, agent_id)
-    return _agent(await service.agents.pause(agent_id, body.reason))
+    return _agent(await service.sites.agent(agent_id).agents.pause(agent_id, body.reason))
 
 
 @router.post(
@@ -97,7 +97,7 @@ async def pause(
 async def resume(agent_id: AgentId, service: TheService, who: AsAgent) -> schemas.Agent:
     """Take calls again (示闲); ends the time after a call early."""
     may_act(who, agent_id)
-    return _agent(await service.agents.resume(agent_id))
+    return _agent(await service.sites.agent(agent_id).agents.resume(agent_id))
 
 
 @router.get("/pause-reasons", responses=problems(reads_input=False))
@@ -137,7 +137,7 @@ async def call_back(
     may_act(who, agent)
     if body.case is not None:
         await queries.get_case(service.database, body.case)
-    begun = await service.callbacks.call_back(body.number, agent, case=body.case)
+    begun = await service.sites.agent(agent).callbacks.call_back(body.number, agent, case=body.case)
     return callback_shown(begun, who)
 
 
@@ -146,7 +146,7 @@ async def get_callback(
     callback_id: Annotated[schemas.Word, Path()], service: TheService, who: AsAgent
 ) -> schemas.Callback:
     """How a callback stands, or came out."""
-    return callback_shown(service.callbacks.get(callback_id), who)
+    return callback_shown(service.sites.callback(callback_id).callbacks.get(callback_id), who)
 
 
 def may_act(who: Identity, agent_id: str) -> None:

@@ -56,13 +56,13 @@ async def hold_call(call_id: CallId, service: TheService, who: AsAgent) -> Aside
 
     If the agent's leg ends meanwhile, the agent's phone rings, then the queue has the citizen.
     """
-    return _aside(await service.asides.hold(call_id, agent=who.agent))
+    return _aside(await service.sites.call(call_id).asides.hold(call_id, agent=who.agent))
 
 
 @router.post("/calls/{call_id}/resume", responses=problems(*_MOVING))
 async def resume_call(call_id: CallId, service: TheService, who: AsAgent) -> Aside:
     """Agent and citizen talk again."""
-    return _aside(await service.asides.resume(call_id, agent=who.agent))
+    return _aside(await service.sites.call(call_id).asides.resume(call_id, agent=who.agent))
 
 
 @router.post("/calls/{call_id}/park", responses=problems(*_MOVING, aside.NoPlaceFree))
@@ -71,7 +71,7 @@ async def park_call(call_id: CallId, service: TheService, who: AsAgent) -> Aside
 
     Nobody fetches: after a while they ring whoever parked them, then they are in the queue.
     """
-    return _aside(await service.asides.park(call_id, agent=who.agent))
+    return _aside(await service.sites.call(call_id).asides.park(call_id, agent=who.agent))
 
 
 @router.post("/calls/{call_id}/fetch", status_code=202, responses=problems(*_MOVING, AgentNotFound))
@@ -84,7 +84,7 @@ async def fetch_call(
         raise AgentNotFound("say whose phone is to ring: `agent`")
     if who.agent is not None and wanted != who.agent:
         raise NotAllowed(f"this token fetches calls for {who.agent} only")
-    return _aside(await service.asides.fetch(call_id, wanted))
+    return _aside(await service.sites.call(call_id).asides.fetch(call_id, wanted))
 
 
 def _aside(done: aside.Aside) -> Aside:

@@ -98,7 +98,7 @@ async def set_day(body: bodies.SpecialDay, service: TheService, who: AsAdmin) ->
     """Close all lines (or one) on a day, or open them with other hours; the PBX is told at once."""
     book = service.calendar_book.of(_line(service, body.line))
     entry = await book.set_day(body.day, body.hours, body.reason, by=who.name)
-    service.calendar.poke()
+    service.poke_calendars()
     return bodies.SpecialDay(day=entry.day, hours=entry.hours, reason=entry.reason, line=body.line)
 
 
@@ -110,7 +110,7 @@ async def set_day(body: bodies.SpecialDay, service: TheService, who: AsAdmin) ->
 async def remove_day(day: bodies.TheDay, query: Lines, service: TheService, _who: AsAdmin) -> None:
     """Take a special day back, of all lines or one."""
     await service.calendar_book.of(_line(service, query.line)).remove_day(day)
-    service.calendar.poke()
+    service.poke_calendars()
 
 
 @router.post(
@@ -147,7 +147,7 @@ async def import_days(
         entries, by=who.name, role=who.role, declares=query.declares, dry_run=query.dry_run
     )
     if not query.dry_run:
-        service.calendar.poke()
+        service.poke_calendars()
     told = bodies.CalendarImport(
         added=done.added,
         changed=done.changed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from fastapi import APIRouter, Path
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from telephony.partners import Group, Outside
     from telephony.service import Service
     from telephony.settings import Desk
+    from telephony.site import Site
 
 router = APIRouter(tags=["calls"])
 
@@ -57,16 +59,23 @@ _moving = problems(
 
 @router.get("/calls", responses=problems(PbxUnavailable, reads_input=False))
 async def list_calls(service: TheService, who: AsAgent) -> schemas.Page[schemas.Call]:
-    """All calls in progress, the oldest first."""
+    """All calls in progress, the oldest first; of several PBXs those that are seen."""
+    found = [
+        _call(service, site, call, who)
+        for site in service.sites.seen()
+        for call in site.calls.calls()
+    ]
     return schemas.Page(
-        items=[_call(service, call, who) for call in service.calls.calls()], next=None
+        items=sorted(found, key=lambda call: call.started_at or datetime.min.replace(tzinfo=UTC)),
+        next=None,
     )
 
 
 @router.get("/calls/{call_id}", responses=problems(CallNotFound, PbxUnavailable))
 async def get_call(call_id: CallId, service: TheService, who: AsAgent) -> schemas.Call:
     """One call in progress."""
-    return _call(service, service.calls.call(call_id), who)
+    site = service.sites.call(call_id)
+    return _call(service, site, site.calls.call(call_id), who)
 
 
 @router.post("/calls/{call_id}/transfer", status_code=202, responses=_moving)
@@ -122,10 +131,10 @@ class Press(Protocol):
     ) -> handover.Handover: ...
 
 
-PRESSES: dict[str, Callable[[Service], Press]] = {
-    "transfer": lambda service: service.transfers.transfer,
-    "consult": lambda service: service.transfers.consult,
-    "conference": lambda service: service.three_ways.three_way,
+PRESSES: dict[str, Callable[[Site], Press]] = {
+    "transfer": lambda site: site.transfers.transfer,
+    "consult": lambda site: site.transfers.consult,
+    "conference": lambda site: site.three_ways.three_way,
 }
 """The keys by the last part of their address."""
 
@@ -143,10 +152,11 @@ async def press(
 
     async def work() -> schemas.Handover:
         desk, reason = body.desk, body.reason
+        site = service.sites.call(call_id)
         if desk is None:
-            desk, matter = await service.proposals.press(call_id)
+            desk, matter = await site.proposals.press(call_id)
             reason = reason or matter
-        pressed = PRESSES[key](service)
+        pressed = PRESSES[key](site)
         return _handover(await pressed(call_id, desk, agent=who.agent, reason=reason))
 
     return await once.do(who, idempotency_key, (key, call_id, body.desk or "", body.reason), work)
@@ -182,9 +192,9 @@ def _desk(
     )
 
 
-def _call(service: Service, call: live_model.Call, who: Identity) -> schemas.Call:
+def _call(service: Service, site: Site, call: live_model.Call, who: Identity) -> schemas.Call:
     mark = service.nuisance.shape_of(call.citizen.caller) if call.citizen else None
-    shape = call_shape(call, mark)
+    shape = call_shape(call, site.name, mark)
     return schemas.Call.model_validate(shape if sight.sees_live(who) else mask_call(shape))
 
 

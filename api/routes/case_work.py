@@ -80,7 +80,7 @@ async def edit_case(
     changes = {name: getattr(body, name) for name in body.model_fields_set if name in FIELDS}
     await service.case_book.edit(case, changes, version=version, actor=_actor(who))
     if "matter" in changes:
-        await service.proposals.changed(case)
+        await service.sites.call(case).proposals.changed(case)
     details = await queries.get_details(service.database, case)
     row = {**details, "case": case}
     shown = await sight.one(service.database, who, row, mask_details, "case", case)

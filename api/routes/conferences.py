@@ -104,7 +104,7 @@ class Decision(Schema):
 @router.get("", responses=problems(*_pbx, reads_input=False))
 async def list_conferences(service: TheService, who: AsAgent) -> schemas.Page[Conference]:
     """All three-way calls that go on, the oldest first."""
-    found = await service.room_controls.conferences()
+    found = [one for site in service.sites.seen() for one in await site.room_controls.conferences()]
     return schemas.Page(items=[_shape(service, who, one) for one in found], next=None)
 
 
@@ -113,7 +113,8 @@ async def get_conference(
     conference_id: ConferenceId, service: TheService, who: AsAgent
 ) -> Conference:
     """One three-way call."""
-    return _shape(service, who, await service.room_controls.conference(conference_id))
+    controls = service.sites.room(conference_id).room_controls
+    return _shape(service, who, await controls.conference(conference_id))
 
 
 @router.post("/{conference_id}/parties/{party:path}/mute", responses=_party)
@@ -121,7 +122,7 @@ async def mute_party(
     conference_id: ConferenceId, party: PartyId, service: TheService, who: AsAgent
 ) -> Conference:
     """The others do not hear this party any more."""
-    controls = service.room_controls
+    controls = service.sites.room(conference_id).room_controls
     return _shape(
         service, who, await controls.mute(conference_id, party, muted=True, agent=who.agent)
     )
@@ -132,7 +133,7 @@ async def unmute_party(
     conference_id: ConferenceId, party: PartyId, service: TheService, who: AsAgent
 ) -> Conference:
     """The others hear this party again."""
-    controls = service.room_controls
+    controls = service.sites.room(conference_id).room_controls
     return _shape(
         service, who, await controls.mute(conference_id, party, muted=False, agent=who.agent)
     )
@@ -143,7 +144,7 @@ async def hold_party(
     conference_id: ConferenceId, party: PartyId, service: TheService, who: AsAgent
 ) -> Conference:
     """This party hears music, and the others do not hear it."""
-    controls = service.room_controls
+    controls = service.sites.room(conference_id).room_controls
     return _shape(
         service, who, await controls.hold(conference_id, party, held=True, agent=who.agent)
     )
@@ -154,7 +155,7 @@ async def resume_party(
     conference_id: ConferenceId, party: PartyId, service: TheService, who: AsAgent
 ) -> Conference:
     """This party is in the talk again."""
-    controls = service.room_controls
+    controls = service.sites.room(conference_id).room_controls
     return _shape(
         service, who, await controls.hold(conference_id, party, held=False, agent=who.agent)
     )
@@ -165,7 +166,8 @@ async def put_party_out(
     conference_id: ConferenceId, party: PartyId, service: TheService, who: AsAgent
 ) -> None:
     """End this party's leg. Not the citizen's: nobody hangs up on a citizen here."""
-    await service.room_controls.put_out(conference_id, party, agent=who.agent)
+    controls = service.sites.room(conference_id).room_controls
+    await controls.put_out(conference_id, party, agent=who.agent)
 
 
 @router.post("/{conference_id}/invite", status_code=202, responses=_calling)
@@ -173,7 +175,7 @@ async def invite_party(
     conference_id: ConferenceId, body: InviteRequest, service: TheService, who: AsAgent
 ) -> schemas.Handover:
     """Call another desk in while the others go on talking."""
-    begun = await service.room_controls.invite(
+    begun = await service.sites.room(conference_id).room_controls.invite(
         conference_id, body.desk, agent=who.agent, reason=body.reason
     )
     return _handover(begun)
@@ -184,7 +186,7 @@ async def lock_conference(
     conference_id: ConferenceId, service: TheService, who: AsAgent
 ) -> Conference:
     """Nobody else is let in."""
-    controls = service.room_controls
+    controls = service.sites.room(conference_id).room_controls
     return _shape(service, who, await controls.lock(conference_id, locked=True, agent=who.agent))
 
 
@@ -193,7 +195,7 @@ async def unlock_conference(
     conference_id: ConferenceId, service: TheService, who: AsAgent
 ) -> Conference:
     """Others may be called in again."""
-    controls = service.room_controls
+    controls = service.sites.room(conference_id).room_controls
     return _shape(service, who, await controls.lock(conference_id, locked=False, agent=who.agent))
 
 
@@ -202,7 +204,7 @@ async def pause_recording(
     conference_id: ConferenceId, service: TheService, who: AsAgent
 ) -> Conference:
     """What is said now is not recorded."""
-    controls = service.room_controls
+    controls = service.sites.room(conference_id).room_controls
     return _shape(service, who, await controls.record(conference_id, paused=True, agent=who.agent))
 
 
@@ -211,7 +213,7 @@ async def resume_recording(
     conference_id: ConferenceId, service: TheService, who: AsAgent
 ) -> Conference:
     """Record again, into the same file."""
-    controls = service.room_controls
+    controls = service.sites.room(conference_id).room_controls
     return _shape(service, who, await controls.record(conference_id, paused=False, agent=who.agent))
 
 
@@ -221,7 +223,7 @@ async def transfer_out(
 ) -> schemas.Handover:
     """Hand the citizen over out of the room: the other parties are released, then it is a one-key
     transfer. Unless the desk takes the call, citizen and agent are back together at once."""
-    begun = await service.room_controls.transfer(
+    begun = await service.sites.room(conference_id).room_controls.transfer(
         conference_id, body.desk, agent=who.agent, reason=body.reason
     )
     return _handover(begun)
@@ -232,7 +234,7 @@ async def note_outcome(
     conference_id: ConferenceId, body: OutcomeRequest, service: TheService, who: AsAgent
 ) -> Decision:
     """Note who takes the case, while the call goes on or after it. The last word counts."""
-    decision = await service.room_outcomes.decide(
+    decision = await service.sites.room(conference_id).room_outcomes.decide(
         conference_id, body.outcome, body.desk, body.by, agent=who.agent
     )
     return _decision(decision)
@@ -244,7 +246,7 @@ async def end_conference(
 ) -> Decision:
     """End the three-way call and note who takes the case. The citizen and who answers for the case
     now go on as a call of two; everybody else is released."""
-    decision = await service.room_outcomes.decide(
+    decision = await service.sites.room(conference_id).room_outcomes.decide(
         conference_id, body.outcome, body.desk, body.by, agent=who.agent, ends=True
     )
     return _decision(decision)

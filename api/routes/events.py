@@ -108,7 +108,7 @@ async def live(socket: WebSocket) -> None:
     except ValidationError as error:
         await _refuse(socket, error)
         return
-    feed: LiveFeed = socket.app.state.service.live.feed
+    feed: LiveFeed = socket.app.state.service.feed
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
     who: Identity = socket.state.identity

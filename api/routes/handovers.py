@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
@@ -40,7 +39,11 @@ _told = problems(HandoverNotFound, NotAllowed, WrongState, PbxUnavailable, PbxTi
 @router.get("/handovers/running", responses=problems(PbxUnavailable))
 async def running_handovers(service: TheService, _who: AsAgent) -> schemas.Page[schemas.Handover]:
     """The hand-overs that run now."""
-    items = [_handover(call, running) for call, running in service.handovers.running()]
+    items = [
+        _handover(call, running)
+        for site in service.sites.seen()
+        for call, running in site.handovers.running()
+    ]
     return schemas.Page(items=items, next=None)
 
 
@@ -83,7 +86,7 @@ async def get_handover(handover: HandoverId, service: TheService, who: AsAgent) 
 @router.post("/handovers/{handover}/complete", status_code=202, responses=_told)
 async def complete(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
     """After asking a desk: the agent leaves, citizen and desk talk."""
-    return await _tell(service, service.handovers.complete, handover, who)
+    return await _tell(service, "complete", handover, who)
 
 
 @router.post("/handovers/{handover}/cancel", status_code=202, responses=_told)
@@ -95,7 +98,7 @@ async def cancel(handover: HandoverId, service: TheService, who: AsAgent) -> sch
 @router.post("/handovers/{handover}/join", status_code=202, responses=_told)
 async def join(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
     """After asking a desk: all three talk (三方通话)."""
-    return await _tell(service, service.handovers.join, handover, who)
+    return await _tell(service, "join", handover, who)
 
 
 @router.post("/handovers/{handover}/confirm", status_code=202, responses=_told)
@@ -138,11 +141,19 @@ def _actor(who: Identity) -> Actor:
 
 async def _tell(
     service: Service,
-    command: Callable[..., Awaitable[RunningHandover]],
+    told: Literal["complete", "join", "confirm", "decline", "cancel"],
     handover: str,
     who: Identity,
 ) -> schemas.Handover:
-    call, _ = service.handovers.find(handover)
+    commands = service.sites.handover(handover).handovers
+    call, _ = commands.find(handover)
+    command = {
+        "complete": commands.complete,
+        "join": commands.join,
+        "confirm": commands.confirm,
+        "decline": commands.decline,
+        "cancel": commands.cancel,
+    }[told]
     return _handover(call, await command(handover, who=who.agent))
 
 
@@ -152,13 +163,7 @@ async def _tell_either(
     """A hand-over of a call, or a dispatch: their ids tell them apart."""
     if DISPATCH_ID.fullmatch(handover):
         return _dispatch(await service.case_book.decide(handover, decision, actor=_actor(who)))
-    commands = service.handovers
-    command = {
-        "confirm": commands.confirm,
-        "decline": commands.decline,
-        "cancel": commands.cancel,
-    }[decision]
-    return await _tell(service, command, handover, who)
+    return await _tell(service, decision, handover, who)
 
 
 def _dispatch(one: Dispatch) -> schemas.Handover:

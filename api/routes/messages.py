@@ -193,7 +193,7 @@ async def call_message_back(
     How it came out is at `GET /api/v1/callbacks/{callback_id}`, and with the message.
     """
     agent = _agent(who, body.agent if body else None)
-    begun = await service.voicemail.call_back(message, agent, _hand(who))
+    begun = await service.sites.agent(agent).voicemail.call_back(message, agent, _hand(who))
     return callback_shown(begun, who)
 
 

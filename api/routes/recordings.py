@@ -25,6 +25,7 @@ from telephony.errors import (
     PbxUnavailable,
     WrongState,
 )
+from telephony.pbx_settings import RECORDINGS, folders
 
 router = APIRouter(tags=["around a call"])
 
@@ -53,14 +54,14 @@ class Recording(schemas.Schema):
 @router.post("/calls/{call_id}/recording/pause", responses=problems(*_CHANGING))
 async def pause_call_recording(call_id: CallId, service: TheService, who: AsAgent) -> RecordingNow:
     """Stop recording while something sensitive is said."""
-    name = await service.recordings.change(call_id, "paused", agent=who.agent)
+    name = await service.sites.call(call_id).recordings.change(call_id, "paused", agent=who.agent)
     return RecordingNow(id=name, state="paused")
 
 
 @router.post("/calls/{call_id}/recording/resume", responses=problems(*_CHANGING))
 async def resume_call_recording(call_id: CallId, service: TheService, who: AsAgent) -> RecordingNow:
     """Go on recording, into the same file."""
-    name = await service.recordings.change(call_id, "resumed", agent=who.agent)
+    name = await service.sites.call(call_id).recordings.change(call_id, "resumed", agent=who.agent)
     return RecordingNow(id=name, state="resumed")
 
 
@@ -98,7 +99,8 @@ async def get_recording_sound(
     """
     if not who.may_monitor:
         raise NotAllowed("hearing calls needs a token with may_monitor")
-    file = await recordings.sound_of(service.database, service.settings.recording.folder, recording)
+    where = folders(service.settings, RECORDINGS)
+    file = await recordings.sound_of(service.database, where, recording)
     await audit.note(
         service.database, who=who.name, role=who.role, what="recording", which=recording
     )

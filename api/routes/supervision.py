@@ -60,7 +60,9 @@ async def monitor_call(
     """Listen to a call; for tokens with `may_monitor`. Start and end stand in the case's ledger."""
     if not who.may_monitor:
         raise NotAllowed("listening to calls needs a token with may_monitor")
-    begun = await service.monitors.start(call_id, body.mode, body.phone, token=who.name)
+    begun = await service.sites.call(call_id).monitors.start(
+        call_id, body.mode, body.phone, token=who.name
+    )
     return Monitor(
         call=begun.call,
         case=begun.case,

@@ -22,7 +22,7 @@ from telephony.errors import NotFound, PbxRefused, PbxUnavailable, WrongState
 from telephony.pbx import Ask, ask_originate, ask_set_var
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from telephony.ami_client import Event
     from telephony.around.settings import Recording as RecordingSetting
@@ -166,13 +166,14 @@ async def of_case(database: Database, case: str) -> list[Recording]:
     ]
 
 
-async def sound_of(database: Database, folder: Path | None, name: str) -> Path:
+async def sound_of(database: Database, folders: Sequence[Path], name: str) -> Path:
     """The file of a recording on record; raises :class:`RecordingNotFound` for anything else."""
     found = NAME.fullmatch(name)
     known = await of_case(database, found[1]) if found is not None else []
-    if folder is None or name not in {one.id for one in known}:
+    if not folders or name not in {one.id for one in known}:
         raise RecordingNotFound(f"no recording {name!r} is on record")
-    file = folder / f"{name}.wav"
-    if file.is_symlink() or not file.is_file():
-        raise RecordingNotFound(f"recording {name!r} is on record, but its file is not there")
-    return file
+    for folder in folders:
+        file = folder / f"{name}.wav"
+        if not file.is_symlink() and file.is_file():
+            return file
+    raise RecordingNotFound(f"recording {name!r} is on record, but its file is not there")

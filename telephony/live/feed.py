@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import orjson
 
@@ -155,6 +155,28 @@ class Subscriber:
         text, size = self._pending.popleft()
         self._size -= size
         return text
+
+
+class Feed(Protocol):
+    """What is told of one PBX: to a feed of its own, or as a part of a feed of several."""
+
+    state: State
+
+    def changed(self, parts: Mapping[str, list[Any]]) -> None:
+        """Send what has changed."""
+        ...
+
+    def down(self) -> None:
+        """The PBX cannot be seen any more."""
+        ...
+
+    def rebuilt(self) -> None:
+        """The picture stands (anew)."""
+        ...
+
+    def close(self) -> None:
+        """The service stops."""
+        ...
 
 
 class LiveFeed:

@@ -29,11 +29,12 @@ HANDOVER_NEWS = {
 """What is told of a hand-over as it happens: the word for it, and which facts go with it."""
 
 
-def call_shape(call: Call, nuisance: Shape | None = None) -> Shape:
-    """A call as ``GET /calls/{id}`` shows it; ``nuisance``: the mark of its caller."""
+def call_shape(call: Call, pbx: str, nuisance: Shape | None = None) -> Shape:
+    """A call on a PBX as ``GET /calls/{id}`` shows it; ``nuisance``: the mark of its caller."""
     citizen, running = call.citizen, call.handover
     return {
         "id": call.id,
+        "pbx": pbx,
         "case": call.case or None,
         "state": call.state,
         "started_at": moment(call.started),

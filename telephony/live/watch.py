@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from telephony import logs
-from telephony.live.feed import LiveFeed
+from telephony.live.feed import Feed, LiveFeed
 from telephony.live.shapes import Shape, agent_shape, call_shape, queue_shape
 
 if TYPE_CHECKING:
     from telephony.live.agents import LiveAgents
+    from telephony.live.joined import Outlet
     from telephony.live.model import Call
     from telephony.live_calls import LiveCalls
     from telephony.pbx import Pbx
@@ -39,11 +40,18 @@ class LiveWatch:
         calls: LiveCalls,
         agents: LiveAgents,
         nuisance: Callable[[str], Shape | None] = lambda _number: None,
+        outlet: Outlet | None = None,
     ) -> None:
-        """``nuisance`` gives the mark of a citizen's number."""
+        """``nuisance`` gives the mark of a citizen's number; ``outlet``: this PBX's part of a feed
+        of several."""
+        self._pbx = pbx.name
         self._nuisance = nuisance
         self._live_calls, self._live_agents = calls, agents
-        self.feed = LiveFeed(pbx.name, self._picture)
+        self.single_feed = LiveFeed(pbx.name, self._picture)
+        """What is told when there is no ``outlet``."""
+        self.feed: Feed = self.single_feed
+        if outlet is not None:
+            outlet.picture, self.feed = self._picture, outlet
         self._timer: asyncio.Handle | None = None
         self._not_before = 0.0
         self._forget()
@@ -195,7 +203,8 @@ class LiveWatch:
         return changed, gone
 
     def _shape(self, call: Call) -> Shape:
-        return call_shape(call, self._nuisance(call.citizen.caller) if call.citizen else None)
+        mark = self._nuisance(call.citizen.caller) if call.citizen else None
+        return call_shape(call, self._pbx, mark)
 
     def _keep_call(self, shape: Shape) -> None:
         if shape["id"] in self._calls:

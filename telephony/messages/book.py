@@ -21,6 +21,7 @@ from telephony.errors import AgentNotFound, NotAllowed, NotFound, WrongState
 from telephony.messages.models import MessageRecord
 from telephony.messages.rules import due_at, next_try_at
 from telephony.messages.store import MESSAGES, OPEN, TRIES, MessageStore
+from telephony.pbx_settings import messages_folder
 from telephony.record.query_parts import Page, Row, between, equal, page_of, storable, where
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class MessageBook:
         """The file of its sound; raises :class:`MessageNotFound`, :class:`SoundNotFound`."""
         async with self._database.reading() as connection:
             row = await self._row(connection, message)
-        folder = self._settings.messages.folder
+        folder = messages_folder(self._settings, row["pbx"])
         if row["file"] is None or folder is None:
             raise SoundNotFound(f"message {message} has no sound")
         # Our dialplan made the name; a database that says otherwise opens no other file.

@@ -144,7 +144,7 @@ def deaths(*more: str) -> list[str]:
 
 def anew(watcher: Watcher) -> dict[str, dict[str, Any]]:
     """The calls as a fresh Status tells them, in the shape that is sent."""
-    shapes = [call_shape(call) for call in watcher.calls_anew()]
+    shapes = [call_shape(call, "pbx1") for call in watcher.calls_anew()]
     text = json.dumps(shapes, default=lambda at: at.isoformat().replace("+00:00", "Z"))
     return {one["id"]: in_order(one) for one in json.loads(text)}
 

@@ -41,7 +41,7 @@ class Served:
             lifespan="off",
             timeout_graceful_shutdown=5,
         )
-        self._server = QuietServer(config, run.service.live.feed)
+        self._server = QuietServer(config, run.service.feed)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
 
     @property
@@ -176,7 +176,7 @@ async def test_given_a_client_that_comes_back_then_it_gets_exactly_what_it_misse
             await told(served.run)
             await asyncio.sleep(0.05)
         everything = [
-            await always.next() for _ in range(served.run.service.live.feed.seq - seen["seq"] + 1)
+            await always.next() for _ in range(served.run.service.feed.seq - seen["seq"] + 1)
         ]
         missed = [one for one in everything if one["seq"] > seen["seq"]]
         assert len(missed) >= 3
@@ -202,7 +202,7 @@ async def test_given_a_client_that_comes_back_then_it_gets_exactly_what_it_misse
 async def test_given_a_number_that_is_not_remembered_then_a_snapshot_comes(
     served: Served, query: str
 ) -> None:
-    feed = served.run.service.live.feed
+    feed = served.run.service.feed
     assert feed.seq == 1  # the picture at the first link-up
     async with served.listening(query.format(epoch=feed.epoch)) as listener:
         assert (await listener.next())["type"] == "snapshot"
@@ -278,7 +278,7 @@ async def test_given_a_slow_client_then_it_is_dropped_and_the_other_waits_for_no
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "CLOSE_LIMIT_S", 0.2)
-    feed = served.run.service.live.feed
+    feed = served.run.service.feed
     news = {"handovers": [{"event": "begun", "id": "x" * 20_000, "call": None, "case": None}]}
     # A few hundred kilobytes lie in the sockets of the kernel; the limit is behind that.
     async with served.listening(compression=None) as quick:
@@ -308,7 +308,7 @@ async def test_given_a_slow_client_then_it_is_dropped_and_the_other_waits_for_no
 async def test_given_a_client_that_falls_behind_and_reads_again_then_it_is_told_1013(
     served: Served,
 ) -> None:
-    feed = served.run.service.live.feed
+    feed = served.run.service.feed
     news = {"handovers": [{"event": "begun", "id": "x" * 20_000, "call": None, "case": None}]}
     async with served.listening(compression=None, max_queue=1) as listener:
         await listener.next()
@@ -352,7 +352,7 @@ async def test_given_the_service_stops_then_everybody_is_told_1001(tmp_path: Pat
             assert (await another.closed())[0] == 1001
             await stopping
             assert time.monotonic() - began < 2
-        assert run.service.live.feed.clients == 0
+        assert run.service.feed.clients == 0
         left = {task.get_name() for task in asyncio.all_tasks()}
         assert not [name for name in left if name.startswith("events-")]
 
@@ -408,7 +408,7 @@ async def test_given_no_known_token_then_refused_before_anything_is_said(
                 pass
         assert refused.value.response.status_code == 403
         assert not refused.value.response.body
-    assert served.run.service.live.feed.clients == 0
+    assert served.run.service.feed.clients == 0
 
 
 async def test_given_a_plain_request_then_told_to_speak_websocket(served: Served) -> None:

@@ -220,7 +220,7 @@ async def test_given_a_matter_of_danger_when_set_then_110_is_proposed_and_the_fe
 ) -> None:
     citizen = await call_with_case(run)
     await imported(run, sample())
-    listener = run.service.live.feed.subscribe(frozenset({"calls"}))
+    listener = run.service.feed.subscribe(frozenset({"calls"}))
     await listener.next()  # everything as it stands
     answer = await set_matter(run, citizen.account, "燃气泄漏", 0)
     assert answer.status_code == 200

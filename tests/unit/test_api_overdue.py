@@ -72,7 +72,7 @@ async def items(run: Running, token: str, **query: Any) -> list[dict[str, Any]]:
 async def test_given_late_cases_then_it_is_one_query_who_holds_them(run: Running) -> None:
     await add(run, FIRST, 30)
     await add(run, SECOND, 20)
-    subscriber = run.service.live.feed.subscribe(frozenset({"calls"}))
+    subscriber = run.service.feed.subscribe(frozenset({"calls"}))
     await run.service.deadlines.round()
     supervisor = "supervisor-token-of-the-tests"
     late = await items(run, supervisor)

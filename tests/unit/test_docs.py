@@ -22,7 +22,7 @@ from api.app import ROUTERS
 from telephony.asterisk_program import checkout
 from telephony.cli import app
 from telephony.line_settings import FurtherLine
-from telephony.settings import Settings, load_settings
+from telephony.settings import Pbx, Settings, load_settings
 
 ROOT = checkout()
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
@@ -190,7 +190,7 @@ def settings_of(
             yield prefix + name, (variable, written(field))
         elif isinstance(field.default, list):
             yield prefix + name, (variable, None)
-            if section is not FurtherLine:  # it has what a line has
+            if section not in (FurtherLine, Pbx):  # they have what the first one has
                 yield from settings_of(section, f"{name}.", None)
         else:
             yield from settings_of(section, f"{name}.", f"{environment}{name.upper()}__")

@@ -181,7 +181,7 @@ class Watching:
     def __init__(self, simulated: SimulatedPbx, control: CallControl, watch: LiveWatch) -> None:
         self.simulated = simulated
         self._control = control
-        self._subscriber = watch.feed.subscribe()
+        self._subscriber = watch.single_feed.subscribe()
         self.calls: dict[str, Shape] = {}
         self.agents: dict[str, Shape] = {}
         self.queues: dict[str, Shape] = {}
@@ -211,7 +211,8 @@ class Watching:
     def assert_true(self) -> None:
         """What was told is what the live pictures show."""
         control = self._control
-        assert self.calls == plain({one.id: call_shape(one) for one in control.calls.calls()})
+        now = control.calls.calls()
+        assert self.calls == plain({one.id: call_shape(one, "pbx1") for one in now})
         agents = control.live_agents.agents()
         assert self.agents == plain({one.id: agent_shape(one) for one in agents})
         queues = control.live_agents.queues()

@@ -11,6 +11,7 @@ from api.schemas import (
     MAX_PAGE,
     Case,
     CaseDetails,
+    InTime,
     LedgerEntry,
     Leg,
     Moment,
@@ -19,6 +20,7 @@ from api.schemas import (
     Word,
 )
 from telephony.audit import What as AuditWhat
+from telephony.cases.work import CaseKind
 
 Sentence = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,1000}$")]
 # Several lines, but no other control character.
@@ -28,7 +30,6 @@ Position = Annotated[
     str,
     StringConstraints(pattern=r"^-?[0-9]{1,2}(\.[0-9]{1,8})?,-?[0-9]{1,3}(\.[0-9]{1,8})?$"),
 ]
-CaseKind = Literal["咨询", "建议", "求助", "表扬", "投诉"]
 
 
 class CaseChanges(Schema):
@@ -108,7 +109,7 @@ class Story(Case):
     events: list[StoryEvent]
 
 
-class FiguresQuery(Schema):
+class FiguresQuery(InTime):
     """Of which time."""
 
     since: Moment | None = Field(None, alias="from", description="cases opened at or after")
@@ -163,7 +164,7 @@ class NuisanceMark(Schema):
     until: datetime
 
 
-class AuditQuery(Schema):
+class AuditQuery(InTime):
     """Which entries, and which part of the list."""
 
     who: Word | None = Field(None, description="the token's name")

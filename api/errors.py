@@ -20,6 +20,7 @@ from starlette.responses import Response
 from api.schemas import Problem
 from telephony import logs
 from telephony.errors import HotlineError
+from telephony.plain_words import in_plain_words
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -93,7 +94,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, error: RequestValidationError) -> Response:
         fields = [
-            {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"]}
+            {"field": _field(item), "message": in_plain_words(item, unknown="is not known here")}
             for item in error.errors()
         ]
         return bad_request(fields)
@@ -109,6 +110,12 @@ def install(app: FastAPI) -> None:
         return problem(status, code, status.phrase, detail, headers=error.headers)
 
     app.add_middleware(LastResort)
+
+
+def _field(mistake: Mapping[str, Any]) -> str:
+    # Of a body that is no JSON the place is a number of characters, which is no field.
+    loc = mistake["loc"][:1] if mistake["type"] == "json_invalid" else mistake["loc"]
+    return ".".join(str(part) for part in loc)
 
 
 def bad_request(fields: list[dict[str, str]]) -> Response:

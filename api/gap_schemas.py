@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas import MAX_PAGE, Moment, Schema, Word
+from api.schemas import MAX_PAGE, InTime, Moment, Schema, Word
 
 Why = Literal[
     "no-start",
@@ -21,7 +21,7 @@ Why = Literal[
 ]
 
 
-class GapQuery(Schema):
+class GapQuery(InTime):
     """Which gaps, and which part of the list."""
 
     pbx: Word | None = None

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from api.case_schemas import Sentence
-from api.schemas import MAX_PAGE, Moment, Schema, Word
+from api.schemas import MAX_PAGE, InTime, Moment, Schema, Word
 
 Kind = Literal["message", "missed"]
 State = Literal["open", "answered", "served", "given_up"]
@@ -70,7 +70,7 @@ class WaitingQuery(Schema):
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
-class MessageQuery(WaitingQuery):
+class MessageQuery(WaitingQuery, InTime):
     """Which messages and missed calls, and which part of the list."""
 
     kind: Kind | None = None

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from api.schemas import MAX_PAGE, Moment, Reason, Schema, Word
+from api.schemas import MAX_PAGE, InTime, Moment, Reason, Schema, Word
 
 OrderState = Literal["new", "accepted", "feedback", "refused", "closed", "withdrawn"]
 MessageState = Literal["waiting", "delivered", "dead", "skipped"]
 
 
-class OrdersQuery(Schema):
+class OrdersQuery(InTime):
     """Which orders, and which part of the list."""
 
     platform: Word | None = None

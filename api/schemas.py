@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from telephony.callbacks import State as CallbackState
+from telephony.cases.work import CaseKind, CaseState
 from telephony.deadlines.rules import Kind as DeadlineKind
 from telephony.live.model import Role, State
 from telephony.settings import TIME_ZONE
@@ -380,10 +381,10 @@ class CaseQuery(InTime):
     caller: Word | None = Field(None, description="the citizen's number, in any form")
     line: Word | None = Field(None, description="the line that was called: id, name or number")
     owner: Word | None = Field(None, description="who answers for it now")
-    state: Word | None = None
+    state: CaseState | None = None
     handed_over_by: Word | None = Field(None, description="the side that handed it over to us")
     their_case: Word | None = Field(None, description="its number with that side")
-    kind: Word | None = Field(None, description="咨询, 建议, 求助, 表扬 or 投诉")
+    kind: CaseKind | None = None
     matter: Word | None = None
     late: bool | None = Field(None, description="whether a deadline of it has passed")
     sort: Literal["opened", "due"] = Field(

@@ -17,6 +17,7 @@ or a desk's name is an institution's and stays.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -34,6 +35,7 @@ _RUN = re.compile(
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?)"
     r"|\+?[0-9](?:[ -]?[0-9]){6,}"
 )
+_BETWEEN = dict.fromkeys("－‐‑‒–—", "-") | dict.fromkeys("　\u00a0\u2002\u2003", " ") | {"＋": "+"}
 
 
 @lru_cache(maxsize=65536)
@@ -69,8 +71,22 @@ def _area_code(cc: str, rest: str) -> str:
 
 
 def mask_text(text: str) -> str:
-    """Running text with the numbers in it masked."""
-    return _RUN.sub(lambda found: found["other"] or mask_number(found[0]), text)
+    """Running text with the numbers in it masked, also those of full-width or other digits."""
+    # Both have the same length, so what is no number is taken from the text as it was written.
+    plain = text if text.isascii() else "".join(map(_as_ascii, text))
+    parts, done = [], 0
+    for found in _RUN.finditer(plain):
+        begin, end = found.span()
+        parts += [text[done:begin], text[begin:end] if found["other"] else mask_number(found[0])]
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+@lru_cache(maxsize=4096)
+def _as_ascii(character: str) -> str:
+    """A digit of any script as 0 to 9, and what stands between digits as ``+``, ``-``, space."""
+    digit = unicodedata.digit(character, None)
+    return str(digit) if digit is not None else _BETWEEN.get(character, character)
 
 
 def mask_channel(name: str) -> str:

@@ -95,6 +95,8 @@ FORMS = {
     r"^-?[0-9]{1,2}(\.[0-9]{1,8})?,-?[0-9]{1,3}(\.[0-9]{1,8})?$": (
         "must be latitude and longitude, as 41.57,120.45"
     ),
+    r"^[^\x00-\x09\x0b-\x1f\x7f]{1,4000}$": "must be 1 to 4000 characters of text",
+    r"^\+?[0-9*][0-9* -]{2,30}$": "must be a telephone number",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$": "must be 1 to 32 letters, digits, . _ or -",
 }
 """What a form is called, by its regular expression: people are not to read those."""

@@ -55,8 +55,8 @@ from telephony.people_settings import (
     Room,
     Token,
 )
-from telephony.plans.load_settings import Dialplans
 from telephony.plain_words import in_plain_words
+from telephony.plans.load_settings import Dialplans
 from telephony.record.settings import RecordWatch
 from telephony.setting_types import (
     TIME_ZONE,

@@ -27,6 +27,7 @@ from telephony import logs
 from telephony.errors import HotlineError
 from telephony.live.feed import TOPICS, TRY_AGAIN_LATER, Dropped, Topic
 from telephony.masking import mask_frame
+from telephony.plain_words import in_plain_words
 
 if TYPE_CHECKING:
     from telephony.live.feed import LiveFeed, Subscriber
@@ -147,7 +148,10 @@ async def _signed_out(session: Session, subscriber: Subscriber) -> None:
 
 async def _refuse(socket: WebSocket, error: ValidationError) -> None:
     fields = [
-        {"field": ".".join(map(str, ("query", *item["loc"]))), "message": item["msg"]}
+        {
+            "field": ".".join(map(str, ("query", *item["loc"]))),
+            "message": in_plain_words(item, unknown="is not known here"),
+        }
         for item in error.errors()
     ]
     if "websocket.http.response" in socket.scope.get("extensions", {}):

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Path, Query
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from api import schemas, sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.export_schemas import Export, ExportPageQuery, ExportRequest
+from api.files import RANGE, SentFile
 from api.routes.answers import attached_as
 from api.security import AsExporter, Identity
 from telephony import audit
@@ -85,7 +86,7 @@ async def get_export(export: ExportId, service: TheService, _who: AsExporter) ->
 
 @router.get(
     "/exports/{export}/file",
-    response_class=FileResponse,
+    response_class=SentFile,
     responses={
         **problems(ExportNotFound, NotAllowed, ExportNotReady, ExportGone, DatabaseUnavailable),
         200: {"content": {"application/octet-stream": {}}, "description": "the file"},
@@ -93,12 +94,12 @@ async def get_export(export: ExportId, service: TheService, _who: AsExporter) ->
             "content": {"application/octet-stream": {}},
             "description": "the part that `Range` asked for",
         },
-        416: {"description": "`Range` lies outside of the file"},
+        **RANGE,
     },
 )
 async def get_export_file(
     export: ExportId, request: Request, service: TheService, who: AsExporter
-) -> FileResponse:
+) -> SentFile:
     """The file of an export; `Range` is honoured, `ETag` and `If-Range` hold its parts together.
 
     For who asked for it, and for admins; with unmasked numbers only for who sees them, and then it
@@ -112,7 +113,7 @@ async def get_export_file(
         await _must_see(service, who, job, request.headers)
     name = _name(job)
     headers = {"ETag": f'"{job["digest"]}"', "Content-Disposition": attached_as(name)}
-    return FileResponse(file, media_type=_MEDIA[job["format"]], headers=headers)
+    return SentFile(file, media_type=_MEDIA[job["format"]], headers=headers)
 
 
 @router.delete(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from api import schemas, sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
+from api.files import RANGE, SentFile
 from api.message_schemas import (
     AnsweredRequest,
     GiveRequest,
@@ -104,17 +105,15 @@ async def get_left_message(message: MessageId, service: TheService, who: AsAgent
 
 @router.get(
     "/messages/{message}/sound",
-    response_class=FileResponse,
+    response_class=SentFile,
     responses={
         **problems(MessageNotFound, SoundNotFound, DatabaseUnavailable),
         200: {"content": {"audio/wav": {}}, "description": "the sound: WAV, 8 kHz"},
         206: {"content": {"audio/wav": {}}, "description": "the part that `Range` asked for"},
-        416: {"description": "`Range` lies outside of the sound"},
+        **RANGE,
     },
 )
-async def get_message_sound(
-    message: MessageId, service: TheService, who: AsListener
-) -> FileResponse:
+async def get_message_sound(message: MessageId, service: TheService, who: AsListener) -> SentFile:
     """The sound of a message; `Range` is honoured, so that a player may jump.
 
     It counts as heard, and who heard it is in the audit log.
@@ -125,7 +124,7 @@ async def get_message_sound(
     )
     await service.messages.heard(message, by=who.name)
     service.voicemail.poke()
-    return FileResponse(file, media_type="audio/wav")
+    return SentFile(file, media_type="audio/wav")
 
 
 @router.post(

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
-from starlette.responses import FileResponse
 
 from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
+from api.files import RANGE, SentFile
 from api.security import AsAgent, AsSupervisor
 from telephony import audit
 from telephony.around import recording as recordings
@@ -82,17 +82,17 @@ async def list_recordings(
 
 @router.get(
     "/recordings/{recording}/sound",
-    response_class=FileResponse,
+    response_class=SentFile,
     responses={
         **problems(recordings.RecordingNotFound, NotAllowed, DatabaseUnavailable),
         200: {"content": {"audio/wav": {}}, "description": "the sound: WAV, 8 kHz"},
         206: {"content": {"audio/wav": {}}, "description": "the part that `Range` asked for"},
-        416: {"description": "`Range` lies outside of the sound"},
+        **RANGE,
     },
 )
 async def get_recording_sound(
     recording: Annotated[schemas.Word, Path()], service: TheService, who: AsSupervisor
-) -> FileResponse:
+) -> SentFile:
     """The sound of a recording, for tokens with `may_monitor`; each hearing is in the audit log.
 
     `Range` is honoured, so that a player may jump.
@@ -104,4 +104,4 @@ async def get_recording_sound(
     await audit.note(
         service.database, who=who.name, role=who.role, what="recording", which=recording
     )
-    return FileResponse(file, media_type="audio/wav")
+    return SentFile(file, media_type="audio/wav")

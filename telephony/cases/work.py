@@ -47,6 +47,11 @@ WorkEvent = Literal[
 ]
 EVENTS = frozenset({"taken", *get_args(WorkEvent)})
 
+CaseState = Literal["open", "taken", "handed_over", "closed", "merged"]
+CASE_STATES: tuple[str, ...] = get_args(CaseState)
+CaseKind = Literal["咨询", "建议", "求助", "表扬", "投诉"]
+CASE_KINDS: tuple[str, ...] = get_args(CaseKind)
+
 Action = Literal["accept", "return", "edit", "dispatch", "attach", "feedback", "close", "reopen"]
 Who = Literal["owner", "first", "anyone"]
 """``anyone``: any agent while nobody answers for the case."""

@@ -17,7 +17,7 @@ from rich.text import Text
 from telephony import logs
 from telephony.calendar.push import Pushed, ShutNow, Switch, provisional_warning
 from telephony.commands.calls import LINK_LIMIT_S, Json, with_control
-from telephony.commands.output import clear_errors, print_json, stderr, stdout
+from telephony.commands.output import clear_errors, print_json, so_many, stderr, stdout
 from telephony.errors import HotlineError
 from telephony.office_hours import YEARS, Calendar, Day, in_shanghai, text_of
 
@@ -181,7 +181,7 @@ def import_file(
     if as_json:
         print_json({"added": done.added, "changed": done.changed, "unchanged": done.unchanged})
     else:
-        added = f"{so_many(done.added)} {'would be ' if dry_run else ''}added"
+        added = f"{so_many(done.added, 'day')} {'would be ' if dry_run else ''}added"
         stdout.print(f"{added}, {done.changed} changed, {done.unchanged} as before")
     _after_change(no_push or dry_run)
 
@@ -277,18 +277,13 @@ def _push(replace: bool) -> Pushed:
 
 def _tell(done: Pushed) -> None:
     stdout.print(
-        f"the PBX knows its hours until {done.until}: {so_many(done.written)} written, "
+        f"the PBX knows its hours until {done.until}: {so_many(done.written, 'day')} written, "
         f"{done.deleted} deleted"
     )
     for day, hours in sorted(done.by_hand.items()):
         stdout.print(f"{day} {hours}: entered at the PBX by hand, left alone", markup=False)
     if told := provisional_warning(done.provisional):
         stderr.print(f"hotline: {told}")
-
-
-def so_many(count: int) -> str:
-    """1 day, 2 days."""
-    return f"{count} day" if count == 1 else f"{count} days"
 
 
 async def _with_book(line: str | None, ask: Callable[[CalendarBook], Awaitable[Answer]]) -> Answer:

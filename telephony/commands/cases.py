@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from telephony.commands.legs import MAX_PAGE, parse_time, shown
+from telephony.cases.work import CASE_KINDS, CASE_STATES
+from telephony.commands.legs import MAX_PAGE, one_of, shown, times
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
 from telephony.commands.overdue import show_overdue
 
@@ -81,13 +82,12 @@ def cases(
         "caller": caller,
         "line": line,
         "owner": owner,
-        "state": state,
+        "state": one_of(state, CASE_STATES, "--state"),
         "handed_over_by": handed_over_by,
         "their_case": their_case,
-        "kind": kind,
+        "kind": one_of(kind, CASE_KINDS, "--kind"),
         "late": late or None,
-        "since": parse_time(since),
-        "until": parse_time(until),
+        **times(since, until),
     }
     from telephony.commands import stored
 
@@ -157,9 +157,9 @@ def _told(event: dict[str, Any]) -> dict[str, Any]:
 def _show_figures(since: str | None, until: str | None, as_json: bool) -> None:
     from telephony.commands import stored
 
-    times = parse_time(since), parse_time(until)
+    between = times(since, until)
     with clear_errors():
-        found = asyncio.run(stored.case_figures(*times))
+        found = asyncio.run(stored.case_figures(**between))
     if as_json:
         print_json(found)
         return

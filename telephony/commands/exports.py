@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from telephony.commands.legs import parse_time
+from telephony.commands.legs import times
 from telephony.commands.output import clear_errors, stderr
 
 if TYPE_CHECKING:
@@ -143,18 +143,22 @@ def _export(
     **filters: str | None,
 ) -> None:
     to_pipe = str(output) == "-"
-    form = form or (output.suffix[1:] if output.suffix[1:] in FORMATS else "csv")
+    suffix = output.suffix[1:].lower()
+    if not form and not to_pipe and suffix and suffix not in FORMATS:
+        kinds = ", ".join(f".{one}" for one in FORMATS)
+        raise typer.BadParameter(f"{output}: .{suffix} is none of {kinds}; or say --format")
+    form = form or suffix or "csv"
     for name, value, known in (("--format", form, FORMATS), ("--headings", headings, HEADINGS)):
         if value not in known:
             raise typer.BadParameter(f"{name} is one of {', '.join(known)}")
     if to_pipe and form != "csv":
         raise typer.BadParameter(f"{form} needs a file: -o FILE")
-    times = {"since": parse_time(since), "until": parse_time(until)}
+    between = times(since, until)
     chosen = tuple(columns.split(",")) if columns else ()
     from telephony.bulk.tables import TABLES, Spec
     from telephony.commands import stored
 
-    told: Any = {name: value for name, value in {**filters, **times}.items() if value is not None}
+    told: Any = {name: value for name, value in {**filters, **between}.items() if value is not None}
     look = (cast("Headings", headings), cast("Format", form), bom, True)
     spec = Spec(what, TABLES[what].filters(**told), chosen, *look)
     with clear_errors():

@@ -128,7 +128,7 @@ def list_gaps(
     as_json: Json = False,
 ) -> None:
     """Where rows of the PBX are missing, newest first, and the calls that are touched."""
-    from telephony.commands.legs import parse_time, shown
+    from telephony.commands.legs import shown, times
     from telephony.legs.gaps import WHY
     from telephony.record.gap_store import list_gaps as page_of_gaps
 
@@ -137,8 +137,7 @@ def list_gaps(
     filters: dict[str, Any] = {
         "pbx": pbx,
         "why": why,
-        "since": parse_time(since),
-        "until": parse_time(until),
+        **times(since, until),
     }
 
     async def read() -> Any:

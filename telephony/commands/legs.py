@@ -8,11 +8,11 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -23,6 +23,7 @@ from telephony.cel.sort import read_cel
 from telephony.commands import leg_checks
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
 from telephony.errors import HotlineError, NotFound
+from telephony.legs.model import LegRole
 
 app = typer.Typer(help="Call legs: each party's part in each call.", no_args_is_help=True)
 app.command("rebuild")(leg_checks.rebuild_legs)
@@ -193,9 +194,8 @@ def _filters(
         "agent": agent,
         "department": department,
         "case": case,
-        "role": role,
-        "since": parse_time(since),
-        "until": parse_time(until),
+        "role": one_of(role, get_args(LegRole), "--role"),
+        **times(since, until),
     }
 
 
@@ -208,6 +208,21 @@ def parse_time(text: str | None) -> datetime | None:
     except ValueError:
         raise typer.BadParameter(f"{text} is not a time; for example 2026-11-24 08:30") from None
     return found if found.tzinfo is not None else found.replace(tzinfo=ZoneInfo(TIME_ZONE))
+
+
+def times(since: str | None, until: str | None) -> dict[str, datetime | None]:
+    """From when on (included) and until when (excluded), as people type them."""
+    begin, end = parse_time(since), parse_time(until)
+    if begin is not None and end is not None and begin >= end:
+        raise typer.BadParameter("--from is not before --to: nothing lies between")
+    return {"since": begin, "until": end}
+
+
+def one_of(value: str | None, allowed: Iterable[str], option: str) -> str | None:
+    """A value that there is: a mistyped one would find nothing, which looks like an answer."""
+    if value is not None and value not in allowed:
+        raise typer.BadParameter(f"{option} {value}: it is one of {', '.join(allowed)}")
+    return value
 
 
 def shown(moment: datetime | None) -> str | None:

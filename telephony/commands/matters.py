@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from telephony.commands.output import clear_errors, print_json, print_table, stderr, stdout
+from telephony.commands.output import clear_errors, print_json, print_table, so_many, stderr, stdout
 
 if TYPE_CHECKING:
     from telephony.matters.book import MatterBook, Taken
@@ -76,7 +76,10 @@ def import_file(
             read, taken = asyncio.run(_with_book(take))
         except MatterFileRefused as error:
             _tell_broken(error.broken)
-            raise
+            # The error's own sentence would name the first of them again.
+            told = f"nothing was taken: {so_many(len(error.broken), 'mistake')} [{error.code}]"
+            stderr.print(f"hotline: {told}", soft_wrap=True, markup=False)
+            raise typer.Exit(1) from None
     if as_json:
         print_json(_as_json(read, taken))
     else:

@@ -16,6 +16,7 @@ from telephony.errors import HotlineError, SettingsError, SettingsFileBroken
 
 # A pipe or a log has no width of its own; 80 columns would cut every time and number.
 WIDTH_WITHOUT_TERMINAL = 140
+WIDEST = 10_000
 stdout = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
 stderr = Console(stderr=True, highlight=False)
 
@@ -45,4 +46,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, 
     table = Table(*columns, title=title, title_justify="left")
     for row in rows:
         table.add_row(*("" if row.get(name) is None else str(row[name]) for name in columns))
-    stdout.print(table)
+    if stdout.is_terminal:
+        stdout.print(table)
+        return
+    # A pipe takes lines of any length: nothing is cut that another program is to find.
+    width = table.__rich_measure__(stdout, stdout.options.update(width=WIDEST)).maximum
+    Console(highlight=False, width=max(width, WIDTH_WITHOUT_TERMINAL)).print(table)
+
+
+def so_many(count: int, what: str) -> str:
+    """``1 day``, ``2 days``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

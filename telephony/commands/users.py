@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from telephony.commands.output import clear_errors, print_json, print_table, stdout
 from telephony.errors import SettingsError
+from telephony.plain_words import in_plain_words
 from telephony.settings import Role, Token, load_settings
 
 if TYPE_CHECKING:
@@ -152,7 +153,10 @@ def token(
             )
         except ValidationError as error:
             raise SettingsError(
-                [f"{(*item['loc'], 'agent')[0]}: {item['msg']}" for item in error.errors()]
+                [
+                    f"{(*item['loc'], 'agent')[0]}: {in_plain_words(item, unknown='is not known')}"
+                    for item in error.errors()
+                ]
             ) from None
         if as_json:
             print_json({"name": made.name, "role": made.role, "agent": agent, "token": value})

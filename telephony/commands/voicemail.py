@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from telephony.commands.legs import MAX_PAGE, parse_time, shown
+from telephony.commands.legs import MAX_PAGE, shown, times
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def list_messages(
         "kind": "message",
         "state": state,
         "holder": holder,
-        "since": parse_time(since),
-        "until": parse_time(until),
+        **times(since, until),
     }
     with clear_errors():
         page = asyncio.run(_messages(filters, limit, cursor))

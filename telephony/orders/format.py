@@ -19,6 +19,8 @@ from pydantic import (
     TypeAdapter,
 )
 
+from telephony.cases.work import CaseKind
+
 VERSION = 1
 YEARS = range(1900, 2900)
 # One line, or several, of printable text.
@@ -46,7 +48,6 @@ def _of_our_time(value: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_of_our_time)]
-CaseKind = Literal["咨询", "建议", "求助", "表扬", "投诉"]
 
 
 class Part(BaseModel):

@@ -21,6 +21,7 @@ from telephony.errors import DatabaseUnavailable, HotlineError, InvalidValue
 from telephony.orders.format import LETTERS
 from telephony.orders.signing import PLATFORM_HEADER, SignatureWrong, verify
 from telephony.orders.teller import PLATFORM
+from telephony.plain_words import in_plain_words
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -119,8 +120,11 @@ def _letter(body: bytes, key: str | None) -> AnyLetter:
     except ValidationError as error:
         raise LetterInvalid(
             [
-                {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"]}
-                for item in error.errors(include_input=False, include_context=False)
+                {
+                    "field": ".".join(str(part) for part in item["loc"]),
+                    "message": in_plain_words(item, unknown="is not known here"),
+                }
+                for item in error.errors(include_input=False)
             ]
         ) from None
     if key is not None and key != letter.id:

@@ -127,7 +127,7 @@ def brief_prompts(pbx: PrivatePbx) -> None:
 
 
 def set_hours(pbx: PrivatePbx, hours: str, suffix: str = "") -> None:
-    """Make today a special day: ``closed`` or ``HHMM-HHMM``; ``suffix``: of a line but the first."""
+    """Make today a special day: ``closed`` or ``HHMM-HHMM``; ``suffix``: of another line."""
     today = datetime.now(ZoneInfo(TIME_ZONE)).strftime("%Y%m%d")
     pbx.console(f"database put hotline-hours{suffix} {today} {hours}")
 

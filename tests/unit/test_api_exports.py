@@ -85,7 +85,11 @@ async def test_given_an_export_when_done_then_its_file_is_fetched_in_parts(run: 
             parts += part.content
         assert parts == whole.content
         beyond = await client.get(done["file"], headers={"Range": f"bytes={len(parts)}-"})
-        assert beyond.status_code == 416
+        assert (beyond.status_code, beyond.json()["code"]) == (416, "range-not-there")
+        assert beyond.headers["content-range"] == f"bytes */{len(parts)}"
+        assert beyond.headers["content-type"] == "application/problem+json"
+        odd = await client.get(done["file"], headers={"Range": "bytes=x-y"})
+        assert (odd.status_code, odd.json()["code"]) == (400, "range-invalid")
         changed = {"Range": "bytes=0-9", "If-Range": '"another"'}
         assert (await client.get(done["file"], headers=changed)).status_code == 200
         listed = (await client.get(API, params={"limit": 1})).json()

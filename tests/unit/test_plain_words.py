@@ -97,5 +97,5 @@ def test_given_a_file_that_is_no_toml_then_the_file_is_what_is_wrong(
 
 def test_given_a_file_that_is_no_text_then_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "hotline.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsFileBroken, match="hotline.toml cannot be read"):
+    with pytest.raises(SettingsFileBroken, match=r"hotline\.toml cannot be read"):
         load_settings()

@@ -103,6 +103,7 @@ class Standalone:
     ami_bind: str = "127.0.0.1"
     rtp_first: int = 10000
     rtp_last: int = 10999
+    ami_certificate: Path | None = None
     http_port: int = 0
     """Where browsers' phones register, on the SIP address; 0: nowhere."""
     ice_addresses: tuple[str, ...] = ()

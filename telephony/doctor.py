@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING
 
 from telephony.ami_client import AmiClient, LinkRefused, tls_context
 from telephony.checkup.calendar import check_calendar
+from telephony.checkup.certificates import check_certificates
 from telephony.checkup.dialplan import check_dialplan, check_keys
 from telephony.checkup.gaps import check_gaps
+from telephony.checkup.loading import check_loading
 from telephony.checkup.model import Check, Finding, NotChecked, Patient, Verdict, ok, warning, wrong
+from telephony.checkup.options import check_options
+from telephony.checkup.outbox import check_outbox
 from telephony.checkup.pbx import (
     check_clock,
     check_host_name,
@@ -37,6 +41,7 @@ from telephony.checkup.record import (
     check_disk,
     check_recorder,
 )
+from telephony.checkup.sound import check_ports, check_prompts
 from telephony.errors import HotlineError, PbxRefused, PbxUnavailable
 
 if TYPE_CHECKING:
@@ -58,6 +63,12 @@ CHECKS = (
     Check("rights", "What our AMI user may not do fails when an agent wants it.", check_rights),
     Check("modules", "A step whose module is missing ends the call.", check_modules),
     Check("dialplan", "Calls take the way that the PBX has loaded.", check_dialplan),
+    Check(
+        "loading",
+        "A load that was cut off leaves calls to a dialplan nobody has proven.",
+        check_loading,
+        False,
+    ),
     Check("keys", "Agents hand over and call in third parties by these keys.", check_keys),
     Check("cel", "Legs and first contacts are made of what CEL says.", check_cel),
     Check("cel-back-end", "A slow back end holds every call up.", check_cel_back_end),
@@ -71,9 +82,18 @@ CHECKS = (
         check_indications,
     ),
     Check("music", "Who waits must hear something: silence sounds like a lost call.", check_music),
+    Check("prompts", "Where a prompt is missing the caller hears silence.", check_prompts),
+    Check("ports", "A call for which no port is left has no sound.", check_ports),
     Check("messages", "After hours callers leave a message here.", check_messages),
     Check("agents", "Callers are put through to whoever is signed in.", check_agents),
     Check("desks", "A hand-over to a desk that is away comes back to the agent.", check_desks),
+    Check("options", "A phone that has gone is known only if it is asked.", check_options),
+    Check(
+        "certificates",
+        "Once one has ended, whoever checks it hangs up.",
+        check_certificates,
+        False,
+    ),
     Check("disk", "On a full disk rows and messages vanish silently.", check_disk, False),
     Check(
         "database",
@@ -83,6 +103,12 @@ CHECKS = (
     ),
     Check(
         "recorder", "What is not stored yet shows in no list and no export.", check_recorder, False
+    ),
+    Check(
+        "outbox",
+        "Other platforms do not learn of cases that are theirs.",
+        check_outbox,
+        False,
     ),
     Check("gaps", "What happened meanwhile is on no record.", check_gaps, False),
 )

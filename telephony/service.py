@@ -14,6 +14,7 @@ from telephony.calendar.book import CalendarBook
 from telephony.cases.book import CaseBook
 from telephony.cases.dispatch import Dispatches
 from telephony.cases.nuisance import Nuisance
+from telephony.checkup.keeper import DoctorKeeper
 from telephony.database import Database
 from telephony.deadlines.book import DeadlineBook
 from telephony.deadlines.keeper import DeadlineKeeper
@@ -34,6 +35,7 @@ from telephony.orders.outbox import Outbox
 from telephony.orders.teller import OrdersTeller
 from telephony.people.book import PeopleBook
 from telephony.people.sessions import Sessions
+from telephony.plans.keeper import LoadKeeper
 from telephony.record.leg_pages import LegPages
 from telephony.retention.book import RetentionBook
 from telephony.retention.keeper import RetentionKeeper
@@ -119,7 +121,12 @@ class Service(Site):
         self.metrics = Metrics(*(site.client for site in self.sites))
         self._show_figures()
         self.intake = OrdersIntake(self.orders, self.database, settings, self.metrics.registry)
+        self.doctor = DoctorKeeper(
+            settings, lambda: [site.settings for site in self.sites], self.metrics.registry
+        )
         self._parts: tuple[Part, ...] = (
+            self.doctor,
+            LoadKeeper(settings, self.client),
             *(self.figures, self.delivery, self.deadlines, self.mails, self.exports),
             RetentionKeeper(self.retention, settings.retention.runs_at),
             self.sessions,
@@ -160,6 +167,7 @@ class Service(Site):
 
     async def start(self) -> None:
         """Start all parts; returns at once."""
+        self.database.expect_tables()
         await super().start()
         for site in self.others:
             await site.start()

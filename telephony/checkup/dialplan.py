@@ -10,7 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from telephony.checkup.model import Config, Patient, Verdict, ok, warning, wrong
-from telephony.plans.load import running_steps
+from telephony.plans.running import running_steps
 from telephony.plans.steps import Steps, compare, contexts_of
 from telephony.plans.wanted import extension_steps, wanted
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from telephony.asterisk_program import OLDEST
 from telephony.checkup.model import NotChecked, Patient, Verdict, ok, setting, warning, wrong
+from telephony.dialplan import write_rights
 from telephony.settings import TIME_ZONE
 
 RIGHTS = {
@@ -31,8 +32,12 @@ RIGHTS = {
         "the live picture of calls stays empty",
     ),
     "system": (
-        ("DBPut", "DBDel", "ModuleCheck", "GetConfig"),
-        "holidays cannot be set from here, and this doctor sees less",
+        ("DBPut", "DBDel", "ModuleCheck", "GetConfig", "Reload"),
+        "holidays cannot be set and dialplans not loaded from here, and this doctor sees less",
+    ),
+    "config": (
+        ("UpdateConfig", "CreateConfig"),
+        "dialplans cannot be loaded over AMI, as pbx.load_over_ami says",
     ),
 }
 """The write rights that our actions need: right -> actions, and what fails without it."""
@@ -108,9 +113,10 @@ async def check_version(patient: Patient) -> Verdict:
 
 async def check_rights(patient: Patient) -> Verdict:
     """Our AMI user may do what we ask, and no more."""
+    granted = write_rights(patient.settings)
     lacking = {
-        right: [action for action in actions if action not in patient.actions]
-        for right, (actions, _) in RIGHTS.items()
+        right: [action for action in RIGHTS[right][0] if action not in patient.actions]
+        for right in granted
     }
     lacking = {right: actions for right, actions in lacking.items() if actions}
     user = patient.settings.pbx.ami_user
@@ -132,7 +138,11 @@ async def check_rights(patient: Patient) -> Verdict:
             f"add `{','.join(unheard)}` to read = in {where}",
             "The live picture of calls stays as it was at the start.",
         )
-    excess = [right for right, action in TOO_MUCH.items() if action in patient.actions]
+    excess = [
+        right
+        for right, action in TOO_MUCH.items()
+        if right not in granted and action in patient.actions
+    ]
     if excess:
         return warning(
             f"more write rights than needed: {', '.join(excess)}",

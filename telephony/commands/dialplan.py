@@ -45,6 +45,10 @@ def render(
     ami_permit: Annotated[
         str, typer.Option(help="Addresses from which the service may log in over AMI.")
     ] = "127.0.0.1/255.255.255.255",
+    ami_certificate: Annotated[
+        Path | None,
+        typer.Option(help="Stand-alone: PEM file on the PBX, certificate and key; AMI by TLS."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write the configuration; only files that differ are touched.
@@ -69,6 +73,7 @@ def render(
             sip_bind=bind,
             sip_address=address,
             ami_bind=bind,
+            ami_certificate=ami_certificate,
             rtp_first=int(first),
             rtp_last=int(last),
         )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from telephony.ami_client import AmiClient
+from telephony.dialplan import DialplanError
+from telephony.errors import NotFound
 from telephony.plans.diff import PlanDiff, compare_with
-from telephony.plans.load import Loader, running_steps
-from telephony.plans.steps import UNREADABLE, compare, contexts_of
+from telephony.plans.load import NAMED, Loader
+from telephony.plans.running import running_steps
+from telephony.plans.steps import compare, contexts_of
 from telephony.plans.versions import Files, Unfinished, Version, Versions
-from telephony.plans.wanted import CustomRefused, extension_steps, wanted
+from telephony.plans.wanted import extension_steps, wanted
 from telephony.plans.ways import NotReachable, way_to
 
 if TYPE_CHECKING:
+    from telephony.plans.findings import Findings
     from telephony.settings import Settings
 
 
@@ -117,15 +122,43 @@ async def allowed(client: AmiClient) -> list[str]:
 
 def loader_of(settings: Settings, client: AmiClient, actions: Iterable[str]) -> Loader:
     """The loader, with the check that goes before every load."""
-    return Loader(settings, client, actions, check_files)
+
+    async def check_first(files: Files) -> None:
+        findings = await examined(settings, files)
+        if not findings.ok:
+            raise CheckFailed(findings)
+
+    return Loader(settings, client, actions, check_first)
 
 
-async def check_files(files: Files) -> None:
-    """Refuse what Asterisk would load in part. Raises :class:`CustomRefused`."""
-    dropped = [
-        f"[{context}] line {-priority}: {step}"
-        for (context, _, priority), step in extension_steps(files).items()
-        if step == UNREADABLE
-    ]
-    if dropped:
-        raise CustomRefused(dropped)
+class PbxNotFound(NotFound):
+    """No PBX with this name is in the settings."""
+
+    code = "pbx-not-found"
+    title = "No such PBX"
+
+
+class CheckFailed(DialplanError):
+    """The check found what must not be loaded; ``findings`` are all that it found."""
+
+    code = "dialplan-check-failed"
+    status = 422
+    title = "The dialplan was not loaded: the check found errors"
+
+    def __init__(self, findings: Findings) -> None:
+        errors = [str(one) for one in findings.errors]
+        more = f"; and {len(errors) - NAMED} more" if len(errors) > NAMED else ""
+        super().__init__(f"nothing was loaded: {'; '.join(errors[:NAMED])}{more}")
+        self.findings = findings
+
+
+async def examined(settings: Settings, files: Mapping[str, str] | None = None) -> Findings:
+    """Everything that is known to go wrong with files, or with what would be loaded.
+
+    Raises :class:`~telephony.errors.SetupError` when there is no Asterisk to ask.
+    """
+    # It brings much that nothing else of a service needs.
+    from telephony.plans.check import check
+
+    given = wanted(settings) if files is None else files
+    return await asyncio.to_thread(check, given, settings)

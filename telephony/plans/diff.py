@@ -7,16 +7,15 @@ disk (``GetConfig``).
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from telephony.errors import PbxRefused
-from telephony.plans.steps import Steps, contexts_of, steps_told
+from telephony.plans.running import config_text, running_steps
+from telephony.plans.steps import Steps, contexts_of
 from telephony.plans.versions import Files
 from telephony.plans.wanted import EXTENSIONS, extension_steps
-from telephony.plans.ways import as_text, config_told, plain
+from telephony.plans.ways import plain
 
 if TYPE_CHECKING:
     from telephony.ami_client import AmiClient
@@ -84,7 +83,7 @@ def diff_steps(wanted: Steps, running: Steps, before: Steps, shared: str) -> lis
             there |= {key: running[context, *key] for key in here if (context, *key) in running}
         changes = tuple(
             Change(*key, there.get(key, ""), here.get(key, ""))
-            for key in sorted({*here, *there}, key=_in_order)
+            for key in sorted({*here, *there})
             if here.get(key) != there.get(key)
         )
         if changes:
@@ -95,10 +94,6 @@ def diff_steps(wanted: Steps, running: Steps, before: Steps, shared: str) -> lis
 
 def _of(steps: Steps, context: str) -> dict[tuple[str, int], str]:
     return {(place[1], place[2]): step for place, step in steps.items() if place[0] == context}
-
-
-def _in_order(key: tuple[str, int]) -> tuple[str, int]:
-    return key
 
 
 def diff_files(wanted: Mapping[str, str], there: Mapping[str, str]) -> list[FileDiff]:
@@ -119,24 +114,13 @@ async def compare_with(client: AmiClient, wanted: Files, before: Files, shared: 
 
     Raises :class:`~telephony.errors.PbxUnavailable` and :class:`~telephony.errors.PbxRefused`.
     """
-    running = steps_told(await client.list_action("ShowDialPlan", {}))
+    running = await running_steps(client)
     there = {}
     for name in wanted:
         if not name.startswith(EXTENSIONS):
             there[name] = await config_text(client, name)
     contexts = diff_steps(extension_steps(wanted), running, extension_steps(before), shared)
     return PlanDiff(tuple(contexts), tuple(diff_files(wanted, there)))
-
-
-async def config_text(client: AmiClient, name: str) -> str:
-    """A configuration file as the PBX reads it, without comments; "" when there is none."""
-    try:
-        answer = await client.action("GetConfig", {"Filename": name})
-    except PbxRefused as error:
-        if re.search("not found|no such", error.detail, re.IGNORECASE):
-            return ""
-        raise
-    return as_text(config_told(answer.keys))
 
 
 def as_lines(found: PlanDiff) -> Iterator[str]:

@@ -23,15 +23,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from telephony.dialplan import DialplanError
-from telephony.errors import HotlineError, PbxRefused, PbxUnavailable, WrongState
-from telephony.plans.steps import Difference, Steps, compare, contexts_of, steps_told
+from telephony.errors import HotlineError, PbxUnavailable, WrongState
+from telephony.plans.running import config_text, running_steps
+from telephony.plans.steps import Difference, Steps, compare, contexts_of
 from telephony.plans.versions import Files, Unfinished, Version, VersionNotFound, Versions, What
 from telephony.plans.wanted import EXTENSIONS, extension_steps, wanted
 from telephony.plans.ways import (
     NotReachable,
     Way,
-    as_text,
-    config_told,
     modules_of,
     plain,
     same,
@@ -96,16 +95,6 @@ class Loaded:
     changed: tuple[str, ...]
     way: str
     seconds: float
-
-
-async def running_steps(client: AmiClient) -> Steps:
-    """All that the PBX has loaded, step by step; needs the right reporting."""
-    try:
-        return steps_told(await client.list_action("ShowDialPlan", {}))
-    except PbxRefused as error:
-        if "Did not find" in error.detail:
-            return {}
-        raise
 
 
 class Loader:
@@ -264,10 +253,10 @@ class Loader:
         """Read back what the PBX has; raises :class:`NotLoaded` with what differs."""
         found = [str(one) for one in await self._differences(files, before)]
         for name in changed:
-            if not name.startswith(EXTENSIONS):
-                answer = await self._client.action("GetConfig", {"Filename": name})
-                if as_text(config_told(answer.keys)) != plain(files[name]):
-                    found.append(f"{name}: the PBX reads other lines than were written")
+            if name.startswith(EXTENSIONS):
+                continue
+            if await config_text(self._client, name) != plain(files[name]):
+                found.append(f"{name}: the PBX reads other lines than were written")
         if found:
             more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
             raise NotLoaded(f"{'; '.join(found[:NAMED])}{more}")

@@ -17,7 +17,8 @@ from telephony.dialplan import render, write
 from telephony.errors import PbxUnavailable
 from telephony.plans.desk import differences_now
 from telephony.plans.diff import as_lines
-from telephony.plans.load import ContextNotOurs, Loader, NotLoaded, StateUnknown, running_steps
+from telephony.plans.load import ContextNotOurs, Loader, NotLoaded, StateUnknown
+from telephony.plans.running import running_steps
 from telephony.plans.versions import Files, LoadRunning, VersionNotFound
 from telephony.plans.wanted import CustomRefused
 from telephony.plans.ways import NotReachable

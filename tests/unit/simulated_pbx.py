@@ -252,6 +252,15 @@ class SimulatedPbx:
         gone = self.astdb.pop((packet["Family"], packet["Key"]), None)
         self._reply(writer, packet, "Error" if gone is None else "Success")
 
+    def _do_listcommands(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
+        self._reply(writer, packet, "Success", Ping="Keepalive command. (Priv: <none>)")
+
+    def _do_showdialplan(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
+        self._reply(writer, packet, "Error", Message="Did not find any contexts")
+
+    def _do_getconfig(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
+        self._reply(writer, packet, "Error", Message="Config file not found")
+
     def _do_queuestatus(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
         ids = {"ActionID": packet["ActionID"], "Queue": "hotline"}
         member = {"Location": "PJSIP/8001", "Name": "8001", "Paused": "0", "InCall": "1"}

@@ -124,6 +124,8 @@ def test_answers_are_as_described(
         operation = result.ok()
         if operation.path == "/api/v1/events":
             continue  # a WebSocket: a plain request is refused, whatever is in it
+        if operation.path == "/api/v1/dialplan/check" and mode is GenerationMode.POSITIVE:
+            continue  # each starts an Asterisk; asked by tests of its own
         # Without any input there is nothing to get wrong.
         if mode is GenerationMode.POSITIVE or _takes_input(operation):
             ask(operation=operation)

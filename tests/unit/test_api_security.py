@@ -49,6 +49,12 @@ MATTERS = {
     ("POST", "/api/v1/matters/import"),
     ("POST", "/api/v1/matters/versions/{version}/restore"),
 }
+DIALPLAN = {
+    ("GET", "/api/v1/doctor"),
+    ("GET", "/api/v1/dialplan"),
+    ("GET", "/api/v1/dialplan/diff"),
+    *(("POST", f"/api/v1/dialplan/{what}") for what in ("check", "load", "rollback")),
+}
 PEOPLE = {
     ("GET", "/api/v1/setup"),
     ("GET", "/api/v1/people"),
@@ -107,9 +113,11 @@ FORBIDDEN: dict[str, set[tuple[str, str]]] = {
         ("DELETE", "/api/v1/calendar/closed"),
         *CALENDAR,
         *PEOPLE,
+        *DIALPLAN,
     },
     "supervisor": {
         *PEOPLE,
+        *DIALPLAN,
         HEARING,
         ("GET", "/api/v1/audit"),
         RELEASE,

@@ -41,6 +41,7 @@ OUR_ACTIONS = (
     *("Redirect", "Setvar", "Getvar", "Hangup", "Status", "Originate", "QueueAdd", "QueueRemove"),
     *("QueuePause", "CoreShowChannels", "ShowDialPlan", "ConfbridgeList"),
     *("DBPut", "DBDel", "DBGet", "ModuleCheck", "GetConfig", "CoreSettings", "CoreStatus"),
+    *("Reload", "PJSIPShowContacts"),
 )
 
 

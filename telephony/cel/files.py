@@ -25,6 +25,7 @@ from telephony.cel.tail import (
     read_batch,
     size_of,
 )
+from telephony.cel.unread import packed_away
 from telephony.legs.gaps import Gap
 
 PACKING_S = 60.0
@@ -130,11 +131,19 @@ class CelFiles:
         before = self._last_file
         if before is None or before in self._present:
             return
+        read = self._read.get(before, 0)
+        packed = packed_away(self.path, read, self.last_read / 1_000_000)
+        if packed is not None and packed.is_whole:
+            return
         until = self.last_read
         with suppress(BadRow, csv.Error, StopIteration):  # broken, which is noted for itself
             first = (first_line(path) or b"").decode(errors="replace")
             until = max(until, self.layout.row(next(csv.reader([first]))).at)
-        detail = f"{self._read.get(before, 0)} bytes of it had been read"
+        if packed is not None:
+            detail = f"{packed.path.name} is not read here: unpack it; {read} bytes had been read"
+            self._note(Gap("file-unreadable", before, self.last_read, until, (), detail))
+            return
+        detail = f"{read} bytes of it had been read"
         self._note(Gap("file-missing", before, self.last_read, until, (), detail))
 
     def _note(self, gap: Gap) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from telephony.cel.rows import BadRow, CelRow, Layout
+from telephony.cel.unread import NOT_READ
 
 CHUNK = 64 * 1024
 """Bytes read at a time: a few hundred rows, whose writing holds nobody up."""
@@ -57,8 +58,6 @@ class Batch:
 
 
 _OPENERS: Mapping[str, Any] = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
-NOT_READ = (".zst", ".lz4", ".zip", ".lzo")
-"""Packed in a way that we cannot read."""
 BREAKS_OFF = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
 """What reading a packed file that is damaged, or not whole yet, raises."""
 

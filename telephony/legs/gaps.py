@@ -25,7 +25,7 @@ WHY = {
     "pbx-stopped": "the PBX stopped while calls were going on",
     "file-missing": "the CEL file was replaced, and what it held is nowhere to be found",
     "file-cut-short": "the CEL file became shorter than what was read of it",
-    "file-unreadable": "a packed CEL file breaks off or is damaged",
+    "file-unreadable": "a packed CEL file breaks off, is damaged, or is packed otherwise",
     "row-broken": "a line of the CEL file is no row",
 }
 """Every reason why rows are missing."""

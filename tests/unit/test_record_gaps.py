@@ -18,6 +18,7 @@ import pytest
 from api.app import create_app
 from telephony.cel import disk as cel_disk
 from telephony.cel.rows import CelRow
+from telephony.cel.unread import contents
 from telephony.checkup.gaps import check_gaps
 from telephony.checkup.model import Patient
 from telephony.checkup.record import check_disk
@@ -132,6 +133,45 @@ async def test_given_a_damaged_packed_file_then_a_gap_says_so_unless_it_is_being
     assert "file-unreadable" in await kinds(one)
     (found,) = [gap for gap in await gaps(one) if gap["why"] == "file-unreadable"]
     assert found["detail"].startswith("Master.csv.1.gz")
+
+
+def zst(size: int | None) -> bytes:
+    """How a file of zstd begins that holds so many bytes."""
+    frame = b"\xa4" + size.to_bytes(4, "little") if size is not None else b"\x04\x58"
+    return b"\x28\xb5\x2f\xfd" + frame + b"\0" * 20
+
+
+@pytest.mark.parametrize(
+    ("unread", "why"), [(0, []), (7, ["file-unreadable"]), (None, ["file-unreadable"])]
+)
+async def test_given_a_file_that_zstd_has_packed_then_it_is_a_gap_only_where_rows_were_left(
+    one: Database, tmp_path: Path, unread: int | None, why: list[str]
+) -> None:
+    file = tmp_path / "Master.csv"
+    text = b"".join(LINES[:100])
+    file.write_bytes(text)
+    await make(one, tmp_path).catch_up()
+    packed = tmp_path / "Master.csv.1.zst"
+    packed.write_bytes(zst(None if unread is None else len(text) + unread))
+    file.write_bytes(b"".join(LINES[100:]))
+    await make(one, tmp_path).catch_up()
+    assert await of_files(one) == why
+    if why:
+        (found,) = [gap for gap in await gaps(one) if gap["why"] == "file-unreadable"]
+        assert found["detail"].startswith("Master.csv.1.zst is not read here: unpack it")
+
+
+@pytest.mark.parametrize("size", [7, 300, 70_000, 2**33])
+def test_given_the_size_in_any_width_then_it_is_read_from_the_frame(
+    tmp_path: Path, size: int
+) -> None:
+    width, flag = next((w, f) for f, w in enumerate((1, 2, 4, 8)) if size < 256**w + 256 * (w == 2))
+    field = (size - 256 * (width == 2)).to_bytes(width, "little")
+    file = tmp_path / "x.zst"
+    file.write_bytes(b"\x28\xb5\x2f\xfd" + bytes([flag << 6 | 0x20]) + field)
+    assert contents(file) == size
+    file.write_bytes(b"no zstd at all")
+    assert contents(file) is None
 
 
 # --- files that are gone or became shorter

@@ -19,6 +19,7 @@ from api.security import AsAgent, AsExporter
 from telephony import audit
 from telephony.audit import in_words
 from telephony.bulk import csv as bulk_csv
+from telephony.bulk.patience import patiently
 from telephony.bulk.tables import Spec
 from telephony.errors import DatabaseUnavailable, LegNotFound
 from telephony.masking import mask_leg
@@ -58,6 +59,7 @@ async def export_legs(
 ) -> Response:
     """Legs as CSV, oldest first, streamed; for supervisors and admins.
 
+    Who takes nothing for a minute, or takes more than an hour, gets it cut off.
     Larger ones, other formats and other tables: `POST /exports`.
     """
     whole = sight.sees_all(who)
@@ -75,7 +77,7 @@ async def export_legs(
         bom=query.bom,
         whole=whole,
     )
-    chunks = bulk_csv.chunks(service.database, spec)
+    chunks = patiently(bulk_csv.chunks(service.database, spec))
     # A database that is away must be a 503, so the answer begins only once there is something.
     first = await anext(chunks)
     name = "通话.csv" if query.headings == "zh" else "legs.csv"

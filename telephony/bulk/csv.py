@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from telephony.bulk import rows
@@ -25,7 +25,7 @@ OnRows = Callable[[int], None]
 
 async def chunks(
     database: Database, spec: Spec, on_rows: OnRows | None = None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """An export in pieces; memory stays the same whatever its length.
 
     The first piece comes when the database has answered, so an error before it is the whole

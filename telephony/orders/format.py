@@ -213,9 +213,45 @@ class Answer(BaseModel):
     applied: bool = Field(description="false: it crossed with one of ours and changes nothing")
 
 
+class LateCase(Part):
+    """A case of which something is due, or late."""
+
+    case: Word
+    step: Literal["remind", "escalate", "escalate_head"]
+    deadline: Literal["acceptance", "feedback", "message", "missed_call"]
+    holder: Word = Field(description="who is to act")
+    department: Word | None = None
+    since: Moment
+    due_at: Moment
+    late: bool
+    kind: CaseKind | None = None
+    matter: Text | None = None
+    caller: str | None = Field(None, description="masked (138****5678) for who may not see it")
+
+
+class ReminderLetter(Letter):
+    """Something is due soon; to a platform that asked for it, and no answer is expected."""
+
+    kind: Literal["deadline.reminder"]
+    data: LateCase
+
+
+class EscalatedLetter(Letter):
+    """Something is late; to a platform that asked for it, and no answer is expected."""
+
+    kind: Literal["deadline.escalated"]
+    data: LateCase
+
+
+PUBLISHED: TypeAdapter[Any] = TypeAdapter(
+    Annotated[AnyLetter | ReminderLetter | EscalatedLetter, Field(discriminator="kind")]
+)
+"""What we send. Of deadlines we take no letter: those of another platform are its own affair."""
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a message."""
-    schema = LETTERS.json_schema(ref_template="#/$defs/{model}")
+    schema = PUBLISHED.json_schema(ref_template="#/$defs/{model}")
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     head |= {"$id": "urn:hotline:work-order:1", "title": "A message about a work order"}
     return head | schema

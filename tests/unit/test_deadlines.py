@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
+import jsonschema_rs
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from telephony.calendar.book import calendar_of
 from telephony.cases.store import micros_of
-from telephony.deadlines.notes import News, as_message, recipients, subject, text
+from telephony.deadlines.notes import KINDS, News, as_message, recipients, subject, text
 from telephony.deadlines.rules import (
     STEPS,
     CaseFacts,
@@ -26,6 +28,9 @@ from telephony.deadlines.rules import (
 )
 from telephony.deadlines.settings import Deadlines, Mail
 from telephony.office_hours import SHANGHAI, SpecialDay
+from telephony.orders.delivery import letter
+from telephony.orders.format import json_schema
+from telephony.orders.outbox import Message
 from telephony.responsibility import GENESIS, Entry
 from telephony.settings import Line
 from tests.unit.test_office_hours import published
@@ -337,6 +342,11 @@ def test_given_a_mail_then_it_is_chinese_with_english_below_and_masks_numbers() 
     assert as_message(NEWS, numbers=False)["caller"] == "138****0001"
     assert as_message(NEWS, numbers=True)["caller"] == "13804210001"
     assert "13900001111" not in str(as_message(NEWS, numbers=False))
+    # As it travels it fits what is published.
+    for numbers in (True, False):
+        body = as_message(NEWS, numbers=numbers)
+        told = Message(1, KINDS[NEWS.step], None, 0, "remind:1", body, NEWS.at, 1)
+        jsonschema_rs.validator_for(json_schema()).validate(orjson.loads(letter(told)))
 
 
 # -- settings -----------------------------------------------------------------------------------

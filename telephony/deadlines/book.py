@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select, update
+import structlog
+from sqlalchemy import Select, bindparam, func, select, update
 
+from telephony import logs
 from telephony.cases.book import DETAILS
 from telephony.cases.store import CASES, LEDGER, CaseStore, entry_of_row, micros_of, parts, table
 from telephony.cases.store import upsert as put
@@ -28,24 +29,28 @@ from telephony.deadlines.rules import (
     STEPS,
     CaseFacts,
     Deadline,
-    Reply,
     Rules,
     Step,
     deadlines,
     next_step,
 )
+from telephony.deadlines.sides import MatterLimits, Measure, Replies, Teller
+from telephony.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from telephony.database import Database
-    from telephony.office_hours import Calendar
     from telephony.responsibility import Entry
     from telephony.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 DEADLINES = table(DeadlineRecord)
 BATCH = 200
 """How many cases are worked out in one transaction, which holds the lock on SQLite."""
+ASIDE = timedelta(minutes=10)
+"""So long a case that cannot be worked out is left."""
 BY = "hotline"
 """Who reminds and escalates, in the ledger."""
 DONE_AT: Mapping[Step, str] = {
@@ -54,46 +59,6 @@ DONE_AT: Mapping[Step, str] = {
     "escalate_head": "head_told_at",
 }
 RUNS = DEADLINES.c.ended_at.is_(None)
-
-
-class MatterLimits(Protocol):
-    """Where the limits come from that belong to what a case is about."""
-
-    async def feedback_hours(
-        self, connection: AsyncConnection, cases: Sequence[str]
-    ) -> Mapping[str, float]:
-        """Within how many working hours something must come of each; unknown ones are left out."""
-        ...
-
-
-class Replies(Protocol):
-    """Where the citizens are found who wait for an answer."""
-
-    async def of(
-        self, connection: AsyncConnection, cases: Sequence[str]
-    ) -> Mapping[str, Sequence[Reply]]:
-        """Messages and missed calls of these cases."""
-        ...
-
-    async def changed(self, connection: AsyncConnection) -> Sequence[str]:
-        """Cases of which one was taken on or answered since its deadline was worked out."""
-        ...
-
-
-class Teller(Protocol):
-    """Who passes on what was done about a deadline, in the transaction of it."""
-
-    async def tell(self, connection: AsyncConnection, news: News) -> None:
-        """Put what is to be told where it will be sent from."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """By what deadlines are worked out: the line's calendar, and a name for it and the limits."""
-
-    calendar: Calendar
-    basis: str
 
 
 class DeadlineBook:
@@ -123,20 +88,54 @@ class DeadlineBook:
         self._store = CaseStore(database, self._pbx)
         self._teller = teller
         self._limits, self._replies = limits, replies
+        self._aside: dict[str, datetime] = {}  # cases that cannot be worked out, until when
 
     async def settle(self, measure: Measure, now: datetime) -> int:
-        """Work out the deadlines of cases that have changed; how many were."""
+        """Work out the deadlines of cases that have changed; how many were.
+
+        A case that cannot be worked out is left for ten minutes and holds up no other.
+        """
         await self._take_up_replies()
-        waits = (CASES.c.pbx == self._pbx, CASES.c.due_pending.is_not(None))
+        self._aside = {case: until for case, until in self._aside.items() if until > now}
+        waits = [CASES.c.pbx == self._pbx, CASES.c.due_pending.is_not(None)]
+        if self._aside:
+            waits.append(CASES.c.case_id.not_in(list(self._aside)))
         query = select(CASES).where(*waits).order_by(CASES.c.case_id).limit(BATCH)
         if not await self._any(query.limit(1)):
             return 0  # the usual case, for which nothing is locked
+        try:
+            return len(await self._settled(query, measure, now))
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault in one of them; which, comes out below
+            logs.unexpected(log, "deadlines could not be worked out together", error)
+        async with self._database.reading() as connection:
+            names = [row["case_id"] for row in (await connection.execute(query)).mappings()]
+        for case in names:
+            await self._settle_alone(case, query, measure, now)
+        return len(names)
+
+    async def _settle_alone(
+        self, case: str, query: Select[Any], measure: Measure, now: datetime
+    ) -> None:
+        try:
+            await self._settled(query.where(CASES.c.case_id == case), measure, now)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - of this case alone; the others go on
+            self._aside[case] = now + ASIDE
+            logs.unexpected(log, "a case's deadlines could not be worked out", error)
+            log.warning("its deadlines are tried again later", case=case)
+
+    async def _settled(
+        self, query: Select[Any], measure: Measure, now: datetime
+    ) -> list[dict[str, Any]]:
         async with self._database.writing() as connection:
             # What another service works on at this moment is left to it.
             rows = await connection.execute(query.with_for_update(skip_locked=True))
             found = [dict(row) for row in rows.mappings()]
             await self._work_out(connection, found, measure, now)
-        return len(found)
+        return found
 
     async def _take_up_replies(self) -> None:
         if self._replies is None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from telephony import logs
-from telephony.deadlines.book import Measure, rules_of
+from telephony.deadlines.book import rules_of
+from telephony.deadlines.sides import Measure
 from telephony.errors import DatabaseUnavailable, HotlineError
 from telephony.office_hours import text_of
 

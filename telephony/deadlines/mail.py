@@ -37,9 +37,12 @@ log = structlog.get_logger(__name__)
 
 MAILS = table(MailRecord)
 POLL_S = 5.0
-BATCH = 20
+AT_ONCE = 20
+"""Mails that are sent before other work of this sender comes."""
 FIRST_RETRY_S = 30.0
 LONGEST_RETRY_S = 3600.0
+GIVE_UP = timedelta(days=5)
+"""So long a mail is tried (RFC 5321, 4.5.4.1: four to five days at least)."""
 KEEP = timedelta(days=30)
 """How long what was sent or refused can be looked at."""
 TIDY_EVERY = timedelta(hours=1)
@@ -74,8 +77,9 @@ class MailSender:
         self._database = database
         self._settings = settings
         self._clock = clock
-        # Longer than one try takes, so that nobody else sends it meanwhile.
-        self._lease = timedelta(seconds=60 + 3 * BATCH * settings.timeout_s)
+        # Longer than one try takes, so that nobody else sends it meanwhile; whoever dies over one
+        # holds up that one alone, and not for long.
+        self._lease = timedelta(seconds=30 + 3 * settings.timeout_s)
         self._poked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stops = False
@@ -99,8 +103,13 @@ class MailSender:
     async def send_due(self) -> int:
         """Send what is due; how many the server has taken. Raises :class:`DatabaseUnavailable`."""
         taken = 0
-        for mail in await self._claim():
+        for _ in range(AT_ONCE):
+            mail = await self._claim()
+            if mail is None:
+                break
             taken += await self._attempt(mail)
+        else:
+            self._poked.set()  # there may be more
         return taken
 
     async def tidy(self) -> int:
@@ -131,25 +140,27 @@ class MailSender:
                 pass
             self._poked.clear()
 
-    async def _claim(self) -> list[dict[str, Any]]:
+    async def _claim(self) -> dict[str, Any] | None:
+        """The mail that is due longest, which is ours until its lease runs out."""
         now = self._clock()
         due = select(MAILS).where(
             MAILS.c.state == "waiting",
             MAILS.c.next_at <= now,
             or_(MAILS.c.leased_until.is_(None), MAILS.c.leased_until <= now),
         )
-        due = due.order_by(MAILS.c.next_at, MAILS.c.key).limit(BATCH)
+        due = due.order_by(MAILS.c.next_at, MAILS.c.key, MAILS.c.recipient).limit(1)
         async with self._database.reading() as connection:
-            if (await connection.execute(due.limit(1))).first() is None:
-                return []  # the usual case, for which nothing is locked
+            if (await connection.execute(due)).first() is None:
+                return None  # the usual case, for which nothing is locked
         async with self._database.writing() as connection:
             rows = await connection.execute(due.with_for_update(skip_locked=True))
-            found = [dict(row) for row in rows.mappings()]
-            for mail in found:
-                await connection.execute(
-                    update(MAILS).where(*_same(mail)).values(leased_until=now + self._lease)
-                )
-        return found
+            found = rows.mappings().first()
+            if found is None:
+                return None
+            mail = dict(found)
+            leased = update(MAILS).where(*_same(mail)).values(leased_until=now + self._lease)
+            await connection.execute(leased)
+        return mail
 
     async def _attempt(self, mail: dict[str, Any]) -> bool:
         attempts = mail["attempts"] + 1
@@ -157,13 +168,17 @@ class MailSender:
             await self._send(mail)
         except Exception as error:  # noqa: BLE001 - of this one alone: the others are sent
             refused = _is_refusal(error)
+            too_old = self._clock() - mail["created_at"] >= GIVE_UP
+            again = not (refused or too_old)
             wait = min(FIRST_RETRY_S * 2 ** min(attempts - 1, 20), LONGEST_RETRY_S)
             values: dict[str, Any] = {"last_error": _reason(error)}
             if refused:
                 values |= {"state": "refused", "done_at": self._clock()}
+            elif too_old:
+                values |= {"state": "given_up", "done_at": self._clock()}
             else:
                 values |= {"next_at": self._clock() + timedelta(seconds=wait)}
-            log.warning("a mail was not taken", reason=_reason(error), again=not refused)
+            log.warning("a mail was not taken", reason=_reason(error), again=again)
         else:
             values = {"state": "sent", "done_at": self._clock(), "last_error": None}
         async with self._database.writing() as connection:

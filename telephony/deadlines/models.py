@@ -74,7 +74,7 @@ class MailRecord(Record, table=True):
     recipient: str = Field(primary_key=True)
     subject: str
     body: str = Field(sa_column=Column(Text, nullable=False))
-    state: str  # waiting | sent | refused
+    state: str  # waiting | sent | refused (for good) | given_up (after days without an answer)
     created_at: datetime = Field(sa_column=_moment(nullable=False))
     next_at: datetime = Field(sa_column=_moment(nullable=False))
     attempts: int = 0

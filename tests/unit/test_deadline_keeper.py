@@ -22,12 +22,13 @@ from telephony.cases.work import WORK, Actor, work_fact
 from telephony.cel.rows import Fact
 from telephony.database import Database
 from telephony.deadlines import queries as deadline_queries
-from telephony.deadlines.book import DEADLINES, DeadlineBook, Measure
+from telephony.deadlines.book import DEADLINES, DeadlineBook
 from telephony.deadlines.keeper import POLL_S, DeadlineKeeper
 from telephony.deadlines.mail import MAILS
 from telephony.deadlines.notes import News
 from telephony.deadlines.queries import OverdueFilter
 from telephony.deadlines.rules import Deadline, deadlines
+from telephony.deadlines.sides import Measure
 from telephony.deadlines.sources import MatterHours, WaitingCitizens
 from telephony.deadlines.teller import DeadlineTeller
 from telephony.errors import WrongState
@@ -297,6 +298,32 @@ async def test_given_a_step_that_fails_half_way_then_nothing_of_it_is_left(scene
     assert (await scene.events(), await scene.rows(MAILS), await scene.rows(OUTBOX)) == ([], [], [])
     assert await broken._until_next() == POLL_S  # it is due still, and not tried again at once
     assert len(await scene.keeper().round()) == 3
+
+
+async def test_given_a_case_that_cannot_be_worked_out_then_it_holds_up_no_other(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [f"{CASE}{number}" for number in range(3)]
+    for case in cases:
+        await scene.add(case)
+        await scene.handed_over(case)
+    broken = cases[1]
+
+    def deadlines_of(facts: Any, *rest: Any) -> Any:
+        if facts.entries[0].case == broken:
+            raise ValueError("no such state")
+        return deadlines(facts, *rest)
+
+    keeper = scene.keeper()
+    monkeypatch.setattr("telephony.deadlines.book.deadlines", deadlines_of)
+    await keeper.round()
+    assert {row["case_id"] for row in await scene.rows(DEADLINES)} == {*cases} - {broken}
+    monkeypatch.undo()
+    await keeper.round()  # it is left for a while
+    assert broken not in {row["case_id"] for row in await scene.rows(DEADLINES)}
+    scene.now += timedelta(minutes=11)
+    await keeper.round()
+    assert {row["case_id"] for row in await scene.rows(DEADLINES)} == {*cases}
 
 
 async def test_given_many_cases_then_other_work_comes_between_any_two(

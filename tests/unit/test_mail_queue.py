@@ -172,10 +172,29 @@ async def test_given_a_sender_that_died_over_it_then_another_sends_it_after_the_
     queue: Queue, plain: SmtpServer
 ) -> None:
     await queue.put()
-    assert len(await queue.sender(plain)._claim()) == 1
-    assert await queue.sender(plain).send_due() == 0
-    queue.now += timedelta(hours=1)
+    await queue.put("another")
+    assert await queue.sender(plain)._claim() is not None
+    assert await queue.sender(plain).send_due() == 1  # it holds up no other
+    queue.now += timedelta(minutes=2)
     assert await queue.sender(plain).send_due() == 1
+
+
+async def test_given_a_server_that_never_takes_it_then_it_is_given_up_after_days(
+    queue: Queue, plain: SmtpServer
+) -> None:
+    await queue.put()
+    sender = queue.sender(plain)
+    plain.refuse = {"CONNECT": "421 busy"}
+    tries = 0
+    while (await queue.states())[0][0] == "waiting":
+        await sender.send_due()
+        queue.now += timedelta(hours=6)
+        tries += 1
+        assert tries < 30
+    ((state, attempts, error),) = await queue.states()
+    assert (state, attempts, error) == ("given_up", 21, "SMTPConnectResponseError 421")
+    plain.refuse = {}
+    assert await sender.send_due() == 0
 
 
 async def test_given_a_running_sender_when_it_is_poked_then_it_sends_at_once(

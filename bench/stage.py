@@ -77,12 +77,13 @@ async def bench_stage(
     keys: Sequence[Key] = (),
     ring_s: int = 20,
     silence_s: int = 60,
+    served: bool = True,
 ) -> AsyncIterator[BenchStage]:
     """Everything up, with that many agents signed in; taken down at the end.
 
     ``citizens``: the numbers that may call; ``desks``, ``keys``: beside the usual ones;
     ``ring_s``: how long the usual desks ring; ``silence_s``: calls carry no sound and are cut
-    after so long.
+    after so long; ``served``: the service runs too.
     """
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=cache_dir()) as name:
@@ -122,7 +123,8 @@ async def bench_stage(
             pbx.console(f"database put hotline-hours {today} 0000-2400")
             for agent in pbx.settings.agents:
                 pbx.console(f"queue add member {agent.dial} to hotline")
-            service.start()
+            if served:
+                service.start()
             yield stage
         finally:
             # Who uses the stage may have put another in its place.

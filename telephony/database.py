@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 BUSY_TIMEOUT_S = 10
+TABLES_LIMIT_S = 5.0
+"""How long a service that starts waits for tables that are being made, before it says so."""
 
 
 class Database:
@@ -53,6 +55,7 @@ class Database:
         if self.is_sqlite and self.url.database not in (None, "", ":memory:"):
             self._file = Path(str(self.url.database)).expanduser()
         self._opened: tuple[int, int] | None = None  # device and inode of the file in use
+        self._tables: asyncio.Event | None = None  # set when they are there, or cannot be made
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Database:
@@ -73,6 +76,7 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reads; raises :class:`DatabaseUnavailable`."""
         with clear_database_errors():
+            await self._tables_made()
             await self._look_at_file()
             async with self.engine.connect() as connection:
                 yield connection
@@ -84,11 +88,26 @@ class Database:
         On SQLite it takes the write lock at once, so that what it reads first stays true.
         """
         with clear_database_errors():
+            await self._tables_made()
             await self._look_at_file()
             async with self.engine.begin() as connection:
                 if self.is_sqlite:
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
+
+    def expect_tables(self) -> None:
+        """:meth:`migrate` comes next: who asks meanwhile waits for it, a moment long.
+
+        Otherwise every part of a service that starts for the first time would say that there are
+        no tables, while they are being made.
+        """
+        self._tables = asyncio.Event()
+
+    async def _tables_made(self) -> None:
+        if self._tables is not None and not self._tables.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TABLES_LIMIT_S):
+                    await self._tables.wait()
 
     async def _look_at_file(self) -> None:
         """Notice that the SQLite file was taken away: what is written to it then is lost.
@@ -118,7 +137,11 @@ class Database:
 
     async def migrate(self) -> None:
         """Bring the tables to the newest form; does nothing when they are."""
-        await asyncio.to_thread(migrate, self.url.render_as_string(hide_password=False))
+        try:
+            await asyncio.to_thread(migrate, self.url.render_as_string(hide_password=False))
+        finally:
+            if self._tables is not None:
+                self._tables.set()
 
     async def close(self) -> None:
         """Close all connections."""

@@ -17,6 +17,8 @@ PARTS = (
     ["bench.lists", "300000", "3"],
     ["bench.exports", "300000"],
     ["bench.record_rates"],
+    ["bench.dialplan_check"],
+    ["bench.dialplan_mutations"],
 )
 
 

@@ -20,7 +20,7 @@ from telephony.dialplan import HEADER, SOUNDS
 from telephony.plans import wanted
 from telephony.plans.config_lines import Resolve, read_config
 from telephony.plans.devices import check_devices, known_devices
-from telephony.plans.dialplan_lines import Plan, merged, read_plan
+from telephony.plans.dialplan_lines import Context, Plan, merged, read_plan
 from telephony.plans.findings import Finding, Findings
 from telephony.plans.flow import check_contexts, check_flow
 from telephony.plans.mirror import Mirror, compare_with
@@ -59,13 +59,18 @@ def check(
     program = program or find_asterisk()
     reference = Reference(rendered(settings))
     found = Set(files, settings, reference, roots, beside=beside, resolve=resolve)
+    names = names_of(program)
+    if modules := loaded_modules(files):
+        names = replace(names, loaded=modules)
+    return judged(found, names, sounds_of(settings, program), program)
+
+
+def judged(found: Set, names: Names, exists: Exists, program: AsteriskProgram) -> Findings:
+    """What our rules find in files that are loaded together, and what Asterisk says of them."""
     mirror = Mirror(found.configs)
     with ThreadPoolExecutor(1) as aside:
         judging = aside.submit(judge, program, mirror.files)
-        names = names_of(program)
-        if modules := loaded_modules(files):
-            names = replace(names, loaded=modules)
-        findings = found.examine(names, sounds_of(settings, program))
+        findings = found.examine(names, exists)
         verdict = judging.result()
     return Findings([*findings, *compare_with(verdict, mirror, found.own, findings)])
 
@@ -235,12 +240,14 @@ class Set:
         wanted_: dict[str, tuple[str, int]] = {}
         for home, contexts in self._homes.items():
             found = self._found_as(home)
+            line = 1
             for name in contexts:
                 there = self.own.contexts.get(name)
                 if there is not None and (name != self._shared or found or whole):
                     wanted_[name] = (there.file, there.line)
-                elif found or whole:
-                    wanted_[name] = (found or self._includer(), 1)
+                    line = _last_line(there) if there.file == found else line
+                elif there is None and (found or whole):
+                    wanted_[name] = (found or self._includer(), line)
         return wanted_
 
     def _strangers(self) -> list[Finding]:
@@ -288,6 +295,12 @@ class Set:
             named |= set(re.findall(r"context\s*=>?\s*([\w.-]+)", text))
             named |= set(re.findall(r"(?:Gosub|Goto|dialplan_exec)\(\s*([\w.-]+)", text))
         return named
+
+
+def _last_line(context: Context) -> int:
+    return max(
+        [context.line] + [step.line for steps in context.extens.values() for step in steps.values()]
+    )
 
 
 def _plan_of(files: Texts) -> Plan:

@@ -35,6 +35,14 @@ class Step:
         return f"{self.app}({self.data})"
 
 
+NOTES = ("noop", "verbose")
+
+
+def is_note(step: Step) -> bool:
+    """A step that changes nothing: what it says calls no function."""
+    return step.app.lower() in NOTES and not re.search(r"\$\{[^}]*\(|\$\[", step.data)
+
+
 @dataclass(slots=True)
 class Context:
     """A context: its extensions by name, each by priority."""

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from itertools import pairwise
 
 from telephony.plans.calls import call_of, calls, targets
-from telephony.plans.dialplan_lines import HINT, Step
+from telephony.plans.dialplan_lines import HINT, Step, is_note
 from telephony.plans.findings import Finding
 from telephony.plans.places import Places, include_name
 
@@ -98,25 +98,20 @@ def _of_extension(
 
     if first.priority != 1 and exten.split("/", 1)[0] not in siblings - {exten}:
         add("no-priority-1", first, where=where, priority=str(first.priority))
-    dead = False
+    last, dead, told = first, False, False
     for before, step in pairwise(steps):
-        reached = bool(step.label) or (step.file, step.line) in named
-        gap = step.priority != before.priority + 1
-        if gap and not ends(before):
-            add(
-                "priority-gap",
-                step,
-                where=where,
-                before=str(before.priority),
-                priority=str(step.priority),
-            )
-        elif ends(before) and not reached:
-            if not dead:
-                add("unreachable-step", step, where=f"{where},{step.priority}", before=before.app)
+        if step.label or (step.file, step.line) in named:
+            dead = told = False
+        elif step.priority != before.priority + 1 and not dead and not ends(before):
+            values = {"before": str(before.priority), "priority": str(step.priority)}
+            add("priority-gap", step, where=where, **values)
+        elif dead or ends(before):
             dead = True
-        if reached:
-            dead = False
-    last = steps[-1]
+            if not told and not is_note(step):
+                told = True
+                add("unreachable-step", step, where=f"{where},{step.priority}", before=last.app)
+        if not dead:
+            last = step
     if not ends(last) and not quiet:
         add("no-way-out", last, where=where, app=last.app)
     return found

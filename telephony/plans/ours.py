@@ -7,20 +7,15 @@ notes something (NoOp, Verbose) and the name of a label that nobody else uses ma
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from telephony.plans.calls import is_computed, split, targets
-from telephony.plans.dialplan_lines import HINT, Context, Plan, Step
+from telephony.plans.dialplan_lines import HINT, Context, Plan, Step, is_note
 from telephony.plans.findings import Finding
 
-NOTES = ("noop", "verbose")
 GOES = ("goto", "gosub", "gotoif", "gosubif", "gotoiftime")
-
-
-def is_note(step: Step) -> bool:
-    """A step that changes nothing: what it says calls no function."""
-    return step.app.lower() in NOTES and not re.search(r"\$\{[^}]*\(|\$\[", step.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +29,10 @@ class Normal:
 class Normaliser:
     """Writes extensions of one plan so that only what matters to a call is left."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, private: Collection[tuple[str, str, str]] = ()) -> None:
+        """``private``: labels (with context and extension) that are private whoever names them."""
         self._plan = plan
-        self._private = self._private_labels()
+        self.private = {*self._private_labels(), *private}
 
     def extension(self, context: str, exten: str) -> list[Normal]:
         """The steps of an extension in order, a gap as a step of its own."""
@@ -62,26 +58,23 @@ class Normaliser:
         return made
 
     def _is_private(self, step: Step) -> bool:
-        return (step.context, step.exten, step.label) in self._private
+        return (step.context, step.exten, step.label) in self.private
 
     def _private_labels(self) -> set[tuple[str, str, str]]:
         """Labels that steps of their own extension name, and nothing else may."""
         named: set[tuple[str, str, str]] = set()
-        public: set[tuple[str, str]] = set()
+        elsewhere: set[tuple[str, str, str]] = set()
+        computed: set[tuple[str, str]] = set()
         for step in self._plan.steps():
             for target in targets(step):
-                label = target.priority
-                if label is None:
-                    public.add((target.context or step.context, target.exten or step.exten))
-                elif not label.isdecimal() and not target.context and not target.exten:
-                    named.add((step.context, step.exten, label))
-                elif not label.isdecimal():
-                    public |= {
-                        (one, exten)
-                        for one in [target.context or step.context]
-                        for exten in [target.exten or step.exten]
-                    }
-        return {one for one in named if one[:2] not in public}
+                where = target.context or step.context, target.exten or step.exten
+                if target.priority is None:
+                    computed.add(where)
+                elif target.context or target.exten:
+                    elsewhere.add((*where, target.priority))
+                else:
+                    named.add((*where, target.priority))
+        return {one for one in named - elsewhere if one[:2] not in computed}
 
     def _data(self, step: Step) -> str:
         """Arguments with private labels and own numbers as the count of steps that matter."""
@@ -131,7 +124,9 @@ def compare(
 
     ``shared`` is the context that an admin may have filled with numbers of their own (the trunk's).
     """
-    ours, theirs = Normaliser(expected), Normaliser(found)
+    ours = Normaliser(expected)
+    # Else a label that a changed line no longer names would be what is told.
+    theirs = Normaliser(found, ours.private)
     made: list[Finding] = []
     for name in at:
         want, have = expected.contexts[name], found.contexts.get(name)
@@ -195,21 +190,31 @@ def _context(want: Context, have: Context) -> list[Finding]:
 
 def _extension(where: str, want: list[Normal], have: list[Normal]) -> list[Finding]:
     """The first place where the two part; what follows is told again by no finding."""
-    for number, (one, other) in enumerate(zip(want, have, strict=False), 1):
-        if one.does != other.does:
-            values = {"where": f"{where} ({number})", "ours": _short(one), "found": _short(other)}
-            return [Finding("ours-changed", other.step.file, other.step.line, values)]
-    if len(want) > len(have):
-        if have:
-            last = have[-1].step
-            values = {"what": f"{where}: {_short(want[len(have)])}"}
-            return [Finding("ours-missing", last.file, last.line, values)]
+    if [one.does for one in want] == [one.does for one in have]:
         return []
-    if len(have) > len(want):
-        more = have[len(want)]
-        values = {"what": f"{where}: {_short(more)}"}
-        return [Finding("ours-added", more.step.file, more.step.line, values)]
-    return []
+    # Where a step is lost or added, all numbers before it may differ too: it is found without them.
+    parts = SequenceMatcher(None, _plain(want), _plain(have), autojunk=False).get_opcodes()
+    kind, at, _, to, end = next((one for one in parts if one[0] != "equal"), ("", 0, 0, 0, 0))
+    if not kind:
+        at = to = next(
+            number
+            for number, (one, other) in enumerate(zip(want, have, strict=True))
+            if one.does != other.does
+        )
+    if kind == "insert":
+        values = {"what": f"{where}: {_short(have[to])}"}
+        return [Finding("ours-added", have[to].step.file, have[to].step.line, values)]
+    if kind == "delete" or (to == end and kind):
+        near = have[max(to - 1, 0)].step
+        return [
+            Finding("ours-missing", near.file, near.line, {"what": f"{where}: {_short(want[at])}"})
+        ]
+    values = {"where": f"{where} ({to + 1})", "ours": _short(want[at]), "found": _short(have[to])}
+    return [Finding("ours-changed", have[to].step.file, have[to].step.line, values)]
+
+
+def _plain(steps: Sequence[Normal]) -> list[str]:
+    return [re.sub(r"@\d+", "@", one.does) for one in steps]
 
 
 def _short(one: Normal) -> str:

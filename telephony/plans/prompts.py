@@ -22,6 +22,9 @@ PLAYS = {
 }
 """Which argument names sounds."""
 
+TONES = ("beep", "silence/")
+"""Sounds without words, of no language."""
+
 Exists = Callable[[str], bool | None]
 """Whether there is a sound of this name in every language in use; None: only in English."""
 
@@ -53,9 +56,9 @@ def check_prompts(plan: Plan, exists: Exists) -> list[Finding]:
             if "://" in name:
                 continue
             there = exists(name)
-            if there is None:
+            if there is None and not name.startswith(TONES):
                 found.append(Finding("prompt-language", step.file, step.line, {"name": name}))
-            elif not there:
+            elif there is False:
                 found.append(Finding("prompt-missing", step.file, step.line, {"name": name}))
     return found
 

@@ -142,6 +142,9 @@ class LoadedDialplan(Schema):
     version: DialplanVersion
     before: DialplanVersion
     changed: list[str]
+    edited: list[str] = Field(
+        description="files of `changed` that somebody had changed by hand; kept in `before`"
+    )
     way: Literal["file", "ami"]
     seconds: float
 

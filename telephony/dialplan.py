@@ -7,10 +7,12 @@ the disk.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 TEMPLATES = checkout() / "dialplans"
 SOUNDS = TEMPLATES / "sounds"
 HEADER = "Made by `hotline dialplan render` from the settings; changes here are lost."
+
+STAMP = "; As it was made: "
 
 CEL_NAME = "hotline.csv"
 CEL_FIELDS = {
@@ -215,16 +219,8 @@ def render(
 
     Raises :class:`DialplanError` when a value of the settings cannot stand in a dialplan.
     """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
     recording = settings.recording
-    environment.globals["records_targets"] = recording.on and recording.after_transfer
+    environment = _environment(recording.on and recording.after_transfer)
     everyone = targets(settings)
     rings = [one.longest_s for one in everyone] + [one.ring_s for one in settings.outside]
     longest = max(rings, default=20)
@@ -283,7 +279,38 @@ def render(
         files[target] = environment.get_template(template).render(values)
     if standalone is not None:
         files |= {name: _include(name) for name in _included(files)}
-    return files
+    return {name: stamped(text) for name, text in files.items()}
+
+
+@cache
+def _environment(records_targets: bool) -> Environment:
+    """The templates, compiled once: that takes longer than all the rest of rendering."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.globals["records_targets"] = records_targets
+    return environment
+
+
+def stamped(text: str) -> str:
+    """A text of ours with a sum of itself below its heading, by which an edit is known later."""
+    before, heading, after = text.partition(f"; {HEADER}\n")
+    return f"{before}{heading}{STAMP}{_sum(text)}\n{after}"
+
+
+def is_edited(text: str) -> bool:
+    """Whether somebody changed a text of ours; one that has no sum is taken as it is."""
+    found = re.search(rf"^{re.escape(STAMP)}(\w+)\n", text, re.MULTILINE)
+    return found is not None and found[1] != _sum(text.replace(found[0], "", 1))
+
+
+def _sum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def write_rights(settings: Settings) -> list[str]:
@@ -343,8 +370,8 @@ def _include(name: str) -> str:
 def write(files: dict[str, str], out: Path, *, force: bool = False) -> list[Path]:
     """Write the files below ``out``; only those that differ are touched.
 
-    A file that we did not make is kept, and :class:`DialplanError` names it, unless ``force``. It
-    also says what cannot be written.
+    A file that we did not make, or that somebody changed since, is kept, and :class:`DialplanError`
+    names it, unless ``force``; nothing is written then. It also says what cannot be written.
     """
     try:
         return _write(files, out, force=force)
@@ -363,6 +390,11 @@ def _write(files: dict[str, str], out: Path, *, force: bool) -> list[Path]:
             if HEADER not in there and not force:
                 raise DialplanError(
                     f"{path} was not made by hotline; move it away or render with --force"
+                )
+            if is_edited(there) and not force:
+                raise DialplanError(
+                    f"{path} was changed since hotline made it; put your lines into a dialplan of "
+                    "your own (dialplans/custom) or the settings, or render with --force"
                 )
         changed[path] = text
     out.mkdir(parents=True, exist_ok=True)

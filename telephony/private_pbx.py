@@ -174,7 +174,8 @@ class PrivatePbx:
             extra_phones=self._extra_phones,
             moh_dir=places.data / "sounds" / "hotline-moh",
         )
-        dialplan.write(files, places.etc)
+        # Nobody's but ours: what a test or a trial changed in it is gone with the next start.
+        dialplan.write(files, places.etc, force=True)
         if self._user:
             self._give_to(self._user)
 

@@ -28,7 +28,7 @@ def render(
         bool, typer.Option(help="Also what a PBX of its own needs: SIP, manager, modules, ports.")
     ] = False,
     force: Annotated[
-        bool, typer.Option(help="Write over files that hotline did not make.")
+        bool, typer.Option(help="Write over files that hotline did not make, or you changed.")
     ] = False,
     moh_dir: Annotated[
         Path | None, typer.Option(help="Folder with music on hold on the PBX.")
@@ -53,8 +53,8 @@ def render(
 ) -> None:
     """Write the configuration; only files that differ are touched.
 
-    A file that hotline did not make is never written over. What you changed in one that it made is
-    lost with the next render: put additions into files of your own.
+    A file that hotline did not make, or that you changed since it did, is not written over, and
+    nothing else is: put additions into files of your own, or use --force.
     """
     first, _, last = rtp.partition("-")
     if not (first.isdecimal() and last.isdecimal() and int(first) < int(last) < 65536):

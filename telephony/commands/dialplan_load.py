@@ -125,7 +125,8 @@ def _tell(done: Loaded, as_json: bool) -> None:
         markup=False,
     )
     for name in done.changed:
-        stdout.print(f"  {name}", markup=False)
+        by_hand = f", changed by hand; kept in version {done.before.number}"
+        stdout.print(f"  {name}{by_hand if name in done.edited else ''}", markup=False)
 
 
 def _what(version: Version) -> str:

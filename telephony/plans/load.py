@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from telephony.dialplan import DialplanError
+from telephony.dialplan import DialplanError, is_edited
 from telephony.errors import HotlineError, PbxUnavailable, WrongState
 from telephony.plans.running import config_text, running_steps
 from telephony.plans.steps import Difference, Steps, compare, contexts_of
@@ -87,7 +87,8 @@ class Loaded:
     """A load that was proven by reading back.
 
     ``before`` is the version that was there, ``changed`` the files that were written (none: the
-    PBX had it all already), ``seconds`` how long it took, check included.
+    PBX had it all already), ``edited`` those of them that somebody had changed there by hand (they
+    are kept in ``before``), ``seconds`` how long it took, check included.
     """
 
     version: Version
@@ -95,6 +96,7 @@ class Loaded:
     changed: tuple[str, ...]
     way: str
     seconds: float
+    edited: tuple[str, ...] = ()
 
 
 class Loader:
@@ -216,7 +218,8 @@ class Loader:
         self.versions.end()
         took = time.monotonic() - began
         log.info("dialplan loaded", version=kept.number, by=by, way=way.name, files=changed)
-        return Loaded(kept, before, tuple(changed + gone), way.name, took)
+        edited = tuple(one for one in [*changed, *gone] if is_edited(there.get(one, "")))
+        return Loaded(kept, before, tuple(changed + gone), way.name, took, edited)
 
     async def _refuse_foreign(self, files: Files, there: Files) -> None:
         ours = {*contexts_of(extension_steps(there)), self._settings.trunk_context}

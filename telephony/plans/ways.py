@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from telephony import dialplan
+from telephony.dialplan import HEADER
 from telephony.errors import HotlineError, PbxRefused
 from telephony.plans.steps import Line, read_lines
 from telephony.plans.versions import Files
-from telephony.plans.wanted import EXTENSIONS, RELOADS, module_of
+from telephony.plans.wanted import CUSTOM, EXTENSIONS, RELOADS, module_of
 
 if TYPE_CHECKING:
     from telephony.ami_client import AmiClient
@@ -76,16 +77,26 @@ class FileWay:
         self.etc = etc
 
     async def read(self, also: Iterable[str]) -> Files:
-        """See :class:`Way`; whatever lies in ``hotline/extensions/`` is ours."""
+        """See :class:`Way`; a file that says so in its heading is ours, and ``custom-…`` is."""
+        also = set(also)
         names = {EXTENSIONS + path.name for path in (self.etc / EXTENSIONS).glob("*.conf")} | {
             name for name in also if (self.etc / name).is_file()
         }
         try:
-            return {name: (self.etc / name).read_text(encoding="utf-8") for name in sorted(names)}
+            texts = {name: (self.etc / name).read_text(encoding="utf-8") for name in sorted(names)}
         except (OSError, UnicodeDecodeError) as error:
             raise NotReachable(
                 f"a file of the PBX cannot be read: {error}; {_cure(self.etc)}"
             ) from None
+
+        ours = {k: text for k, text in texts.items() if k.startswith(CUSTOM) or HEADER in text}
+        taken = [name for name in also if name in texts.keys() - ours.keys()]
+        if taken:
+            raise NotReachable(
+                f"{self.etc / taken[0]} was not made by hotline and is not written over; "
+                "move it away, its contexts into a file outside of hotline/"
+            )
+        return ours
 
     async def write(self, files: Mapping[str, str], gone: Iterable[str]) -> None:
         """See :class:`Way`. Raises :class:`~telephony.dialplan.DialplanError`."""

@@ -36,5 +36,9 @@ class Retention(Section):
     )
     messages_days: Days | None = Field(None, description="messages and their sound")
     recordings_days: Days | None = Field(None, description="recordings of calls")
+    audit_days: Days | None = Field(None, description="the audit log")
+    order_messages_days: Annotated[int, Field(ge=30, le=36_500)] | None = Field(
+        None, description="by what a work order's message is known that comes once more; 30 or more"
+    )
     runs_at: time = Field(time(3, 0), description="every day at this time, Asia/Shanghai")
     batch: int = Field(500, ge=1, le=10_000, description="so many at once, in one transaction")

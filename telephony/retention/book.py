@@ -19,7 +19,7 @@ from telephony.record.query_parts import InvalidCursor, Page, Row, page_of, stor
 from telephony.responsibility import GENESIS
 from telephony.retention.models import DeletionRecord, HoldRecord
 from telephony.retention.rules import Held, Rule, deletion_hash, rules
-from telephony.retention.subjects import LEGS, Candidate, deletables
+from telephony.retention.subjects import LEGS, Candidate, Deletable, deletables
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -161,12 +161,17 @@ class RetentionBook:
         Raises :class:`DatabaseUnavailable`; what was deleted before stands in the ledger of it.
         """
         now = now or datetime.now(UTC)
-        return [await self._apply(rule, now, dry=dry) for rule in self.rules]
+        outcomes = [await self._apply(rule, now, dry=dry) for rule in self.rules]
+        # Lines that were no rows are rare, and no rule of their own.
+        return [one for one in outcomes if one.what != "broken_rows" or one.count or one.held]
 
     async def _apply(self, rule: Rule, now: datetime, *, dry: bool) -> Outcome:
         outcome = Outcome(rule.name, rule.what)
         subject = deletables(self._settings)[rule.subject]
         after = None
+        if not dry:
+            async with self._database.reading() as connection:
+                await subject.begin(connection)
         while True:
             async with self._connection(dry=dry) as connection:
                 if not dry and not self._database.is_sqlite:
@@ -179,6 +184,8 @@ class RetentionBook:
                 mine = [one for one in found if not held.keeps(one.row)]
                 if mine and not dry:
                     await self._delete(connection, rule, subject, mine)
+            if mine and not dry:
+                await subject.committed(mine)
             outcome.add(found, mine)
             if not found:
                 return outcome
@@ -189,7 +196,7 @@ class RetentionBook:
         return self._database.reading() if dry else self._database.writing()
 
     async def _delete(
-        self, connection: AsyncConnection, rule: Rule, subject: Any, mine: Sequence[Candidate]
+        self, connection: AsyncConnection, rule: Rule, subject: Deletable, mine: Sequence[Candidate]
     ) -> None:
         last = select(DELETIONS.c.number, DELETIONS.c.hash).order_by(DELETIONS.c.number.desc())
         number, previous = (await connection.execute(last.limit(1))).first() or (0, GENESIS)

@@ -8,6 +8,11 @@
 | `unclosed_cases_days` | the last entry of its ledger | likewise                              |
 | `messages_days`       | it was left                | held, or nobody has answered it         |
 | `recordings_days`     | it was made                | of a case that is held                  |
+| `audit_days`          | the look it tells of       | of a case, call or caller that is held  |
+| `order_messages_days` | it was received            | of a case that is held                  |
+
+With the PBX's rows go the lines of its file that were no rows, so many days after the file was read
+last. What the audit log tells and such a line are held where what is held stands in their text.
 
 A case goes with its details, its hand-overs, its ledger and the calls that were attached to it. A
 held case holds those too. What was deleted is an entry of the ledger of deletions, in the same
@@ -21,7 +26,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import orjson
 
@@ -30,10 +35,21 @@ from telephony.responsibility import GENESIS, Problem
 if TYPE_CHECKING:
     from telephony.bulk.settings import Retention
 
-Subject = Literal["cel", "legs", "cases", "unclosed_cases", "messages", "recordings"]
-SUBJECTS: tuple[Subject, ...] = (
-    *("messages", "recordings", "cases", "unclosed_cases", "legs", "cel"),
-)
+Subject = Literal[
+    "messages",
+    "recordings",
+    "cases",
+    "unclosed_cases",
+    "legs",
+    "cel",
+    "broken_rows",
+    "audit",
+    "order_messages",
+]
+SUBJECTS: tuple[Subject, ...] = get_args(Subject)
+"""In the order in which they are deleted."""
+_SETTING: Mapping[Subject, str] = {"broken_rows": "cel"}
+"""The setting of a subject that has none of its own name."""
 DELETIONS_LEDGER = "deletions"
 """What stands in place of a case in a problem of the ledger of deletions."""
 
@@ -53,7 +69,7 @@ class Rule:
     @property
     def name(self) -> str:
         """The setting as it stood."""
-        return f"{self.subject}_days={self.days}"
+        return f"{_setting(self.subject)}={self.days}"
 
     def before(self, now: datetime) -> datetime:
         """What is older than this is deleted."""
@@ -62,8 +78,12 @@ class Rule:
 
 def rules(settings: Retention) -> list[Rule]:
     """The rules that are set, in the order in which they are applied."""
-    days = {subject: getattr(settings, f"{subject}_days") for subject in SUBJECTS}
+    days = {subject: getattr(settings, _setting(subject)) for subject in SUBJECTS}
     return [Rule(subject, count) for subject, count in days.items() if count is not None]
+
+
+def _setting(subject: Subject) -> str:
+    return f"{_SETTING.get(subject, subject)}_days"
 
 
 @dataclass(slots=True)
@@ -76,14 +96,19 @@ class Held:
 
     def keeps(self, row: Mapping[str, Any]) -> bool:
         """Whether a row of any table belongs to something that is held."""
-        case_names = (row.get("case_id"), row.get("merged_into"))
+        answer = row.get("answer") or {}
+        case_names = (row.get("case_id"), row.get("merged_into"), answer.get("case"))
         calls = (row.get("linkedid"), row.get("uniqueid"))
         numbers = (row.get("caller"), row.get("caller_e164"), row.get("number_key"))
         return (
             not self.cases.isdisjoint(case_names)
             or not self.calls.isdisjoint(calls)
             or not self.numbers.isdisjoint(numbers)
+            or self._stands_in(row.get("line") or row.get("which") or "")
         )
+
+    def _stands_in(self, text: str) -> bool:
+        return any(one in text for one in (*self.cases, *self.calls, *self.numbers))
 
 
 def digest_of(lines: Iterable[bytes]) -> str:

@@ -27,15 +27,26 @@ from sqlalchemy import (
 )
 
 from telephony.around.recording import NAME
+from telephony.audit import AUDIT
 from telephony.cases.store import CASES, LEDGER, parts, table
 from telephony.deadlines.models import DeadlineRecord
 from telephony.matters.models import CaseMatter
 from telephony.messages.models import MessageRecord, MessageTry
-from telephony.models import CaseDetails, CelRecord, HandoverRecord, LegRecord
-from telephony.orders.models import WorkOrderRecord
-from telephony.orders.outbox_models import OutboxRecord
+from telephony.models import (
+    BrokenRow,
+    CaseDetails,
+    CelPosition,
+    CelRecord,
+    HandoverRecord,
+    LegRecord,
+)
+from telephony.orders.models import OrderMessageRecord, WorkOrderRecord
+from telephony.orders.outbox_models import OutboxLane, OutboxRecord
+from telephony.pbx_settings import folders, messages_folder
+from telephony.retention import sounds
 from telephony.retention.models import DeletedCase
 from telephony.retention.rules import digest_of, head_line, line_of
+from telephony.retention.sounds import SUFFIX
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -43,10 +54,10 @@ if TYPE_CHECKING:
     from telephony.retention.rules import Subject
     from telephony.settings import Settings
 
-SUFFIX = ".wav"
 Key = tuple[Any, ...]
 CEL, LEGS, MESSAGES, TRIES = map(table, (CelRecord, LegRecord, MessageRecord, MessageTry))
-DELETED_CASES, OUTBOX = map(table, (DeletedCase, OutboxRecord))
+DELETED_CASES, OUTBOX, LANES = map(table, (DeletedCase, OutboxRecord, OutboxLane))
+BROKEN, POSITIONS, ORDER_MESSAGES = map(table, (BrokenRow, CelPosition, OrderMessageRecord))
 OF_CASES = [
     table(one) for one in (CaseDetails, HandoverRecord, DeadlineRecord, CaseMatter, WorkOrderRecord)
 ] + [LEDGER]
@@ -87,8 +98,26 @@ class Deletable(Protocol):
         """Delete them as this entry of the ledger of deletions; returns their digest."""
         ...
 
+    async def begin(self, connection: AsyncConnection) -> None:
+        """Put right what an earlier run that broke off has left."""
+        ...
 
-class Rows:
+    async def committed(self, found: Sequence[Candidate]) -> None:
+        """Their transaction stands: what is no row goes now."""
+        ...
+
+
+class Plain:
+    """What is nothing but rows."""
+
+    async def begin(self, _connection: AsyncConnection) -> None:
+        """Nothing is left over: a transaction leaves all or nothing."""
+
+    async def committed(self, found: Sequence[Candidate]) -> None:
+        """The rows are gone."""
+
+
+class Rows(Plain):
     """Rows of one table, by a moment in them."""
 
     _edited: ClassVar[bool] = False  # by people, so that they are locked before they go
@@ -108,16 +137,8 @@ class Rows:
         lock: bool = False,
     ) -> list[Candidate]:
         query = select(self.source).where(self._moment < before, *self._only)
-        if after is not None:
-            query = query.where(tuple_(*self._key) > tuple_(*after))
-        query = query.order_by(*self._key).limit(limit)
-        rows = await connection.execute(_locked(query) if lock and self._edited else query)
-        return [
-            Candidate(
-                tuple(row[column.name] for column in self._key), row[self._moment.name], dict(row)
-            )
-            for row in rows.mappings()
-        ]
+        lock = lock and self._edited
+        return await _oldest(connection, query, self._key, after, limit, lock=lock)
 
     async def delete(
         self, connection: AsyncConnection, found: Sequence[Candidate], deletion: int
@@ -126,14 +147,49 @@ class Rows:
         return digest_of(line_of(one.row) for one in found)
 
 
+class BrokenRows(Plain):
+    """Lines of the CEL file that were no rows: as old as the last time their file was read."""
+
+    _key = (POSITIONS.c.seen_at, BROKEN.c.pbx, BROKEN.c.file, BROKEN.c.offset)
+
+    async def old(
+        self,
+        connection: AsyncConnection,
+        before: datetime,
+        after: Key | None,
+        limit: int,
+        *,
+        lock: bool = False,
+    ) -> list[Candidate]:
+        read = (POSITIONS.c.pbx == BROKEN.c.pbx) & (POSITIONS.c.file == BROKEN.c.file)
+        query = select(BROKEN, POSITIONS.c.seen_at).join(POSITIONS, read)
+        query = query.where(POSITIONS.c.seen_at < before)
+        return await _oldest(connection, query, self._key, after, limit, lock=False)
+
+    async def delete(
+        self, connection: AsyncConnection, found: Sequence[Candidate], deletion: int
+    ) -> str:
+        await _delete(connection, BROKEN, [one.row for one in found])
+        return digest_of(line_of(one.row) for one in found)
+
+
 class Messages(Rows):
     """Messages and their sound."""
 
     _edited = True
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(MESSAGES, "at", MESSAGES.c.state != "open")
-        self._folder = folder
+        self._settings = settings
+
+    async def begin(self, connection: AsyncConnection) -> None:
+        left = await sounds.left(folders(self._settings, "messages"))
+        known: set[str] = set()
+        for part in parts(sorted({file.name for file in left})):
+            query = select(MESSAGES.c.file).where(MESSAGES.c.file.in_(part))
+            known.update((await connection.execute(query)).scalars())
+        await sounds.put_back([file for file in left if file.name in known])
+        await sounds.remove([file for file in left if file.name not in known])
 
     async def delete(
         self, connection: AsyncConnection, found: Sequence[Candidate], deletion: int
@@ -141,13 +197,22 @@ class Messages(Rows):
         for part in parts([one.row["id"] for one in found]):
             await connection.execute(delete(TRIES).where(TRIES.c.message.in_(part)))
         digest = await super().delete(connection, found, deletion)
-        if self._folder is not None:
-            names = [one.row["file"] for one in found if one.row["file"] is not None]
-            await asyncio.to_thread(_unlink, self._folder, names)
+        await sounds.put_aside(self._files(found))
         return digest
 
+    async def committed(self, found: Sequence[Candidate]) -> None:
+        await sounds.remove(self._files(found))
 
-class Cases:
+    def _files(self, found: Sequence[Candidate]) -> list[Path]:
+        files = []
+        for one in found:
+            folder = messages_folder(self._settings, one.row["pbx"])
+            if folder is not None and one.row["file"] is not None:
+                files.append(folder / Path(one.row["file"]).name)
+        return files
+
+
+class Cases(Plain):
     """Cases, each with all that goes with it and with the calls that were attached to it."""
 
     def __init__(self, *, closed: bool) -> None:
@@ -166,14 +231,7 @@ class Cases:
     ) -> list[Candidate]:
         query = select(CASES).where(CASES.c.opened_at < before, self._is_over(before), self._free)
         key = (CASES.c.opened_at, CASES.c.case_id)
-        if after is not None:
-            query = query.where(tuple_(*key) > tuple_(*after))
-        query = query.order_by(*key).limit(limit)
-        rows = await connection.execute(_locked(query) if lock else query)
-        return [
-            Candidate((row["opened_at"], row["case_id"]), row["opened_at"], dict(row))
-            for row in rows.mappings()
-        ]
+        return await _oldest(connection, query, key, after, limit, lock=lock)
 
     def _is_over(self, before: datetime) -> ColumnElement[bool]:
         columns = CASES.c
@@ -195,8 +253,12 @@ class Cases:
             for source in (*OF_CASES, CASES):
                 await connection.execute(delete(source).where(source.c.case_id.in_(part)))
             # What was told of it, and what was given up; what waits still goes out.
-            told = (OUTBOX.c.case_id.in_(part), OUTBOX.c.state != "waiting")
+            # Letters about deadlines are of no case, so that they wait for no other.
+            about = OUTBOX.c.case_id.is_(None) & OUTBOX.c.body["case"].as_string().in_(part)
+            told = (OUTBOX.c.case_id.in_(part) | about, OUTBOX.c.state != "waiting")
             await connection.execute(delete(OUTBOX).where(*told))
+            waits = exists().where(OUTBOX.c.case_id == LANES.c.case_id)
+            await connection.execute(delete(LANES).where(LANES.c.case_id.in_(part), ~waits))
         rows = [
             {"case_id": case, "deletion": deletion, "entries": entries, "head": head}
             for case, entries, head in heads
@@ -208,9 +270,15 @@ class Cases:
 class Recordings:
     """Sound files, named by case and leg; a file with any other name is none of ours."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, within: Sequence[Path]) -> None:
+        """``within``: the folders of all PBXs."""
+        self._folders = within
+        self._files: dict[Key, Path] = {}
         self._found: list[Candidate] | None = None
+
+    async def begin(self, _connection: AsyncConnection) -> None:
+        # Whether its deletion is on record nobody can tell by the file: it is deleted once more.
+        await sounds.put_back(await sounds.left(self._folders))
 
     async def old(
         self,
@@ -221,10 +289,12 @@ class Recordings:
         *,
         lock: bool = False,
     ) -> list[Candidate]:
-        if self._folder is None:
-            return []
         if self._found is None:  # looked through once: there may be hundreds of thousands
-            found = await asyncio.to_thread(self._older, self._folder, before)
+            found = [
+                one
+                for folder in self._folders
+                for one in await asyncio.to_thread(self._older, folder, before)
+            ]
             self._found = sorted(found, key=lambda one: one.key)
         start = 0 if after is None else bisect_right(self._found, after, key=lambda one: one.key)
         return self._found[start : start + limit]
@@ -243,14 +313,17 @@ class Recordings:
                 key = (state.st_mtime_ns, entry.name)
                 if made < before:
                     found.append(Candidate(key, made, row))
+                    self._files[key] = Path(entry.path)
         return found
 
     async def delete(
         self, _connection: AsyncConnection, found: Sequence[Candidate], deletion: int
     ) -> str:
-        assert self._folder is not None
-        await asyncio.to_thread(_unlink, self._folder, [one.row["file"] for one in found])
+        await sounds.put_aside([self._files[one.key] for one in found])
         return digest_of(line_of(one.row) for one in found)
+
+    async def committed(self, found: Sequence[Candidate]) -> None:
+        await sounds.remove([self._files[one.key] for one in found])
 
 
 def deletables(settings: Settings) -> dict[Subject, Deletable]:
@@ -260,8 +333,11 @@ def deletables(settings: Settings) -> dict[Subject, Deletable]:
         "legs": Rows(LEGS, "at", LEGS.c.state != "open"),
         "cases": Cases(closed=True),
         "unclosed_cases": Cases(closed=False),
-        "messages": Messages(settings.messages.folder),
-        "recordings": Recordings(settings.recording.folder),
+        "messages": Messages(settings),
+        "recordings": Recordings(folders(settings, "recordings")),
+        "broken_rows": BrokenRows(),
+        "audit": Rows(AUDIT, "at"),
+        "order_messages": Rows(ORDER_MESSAGES, "received_at"),
     }
 
 
@@ -269,9 +345,25 @@ def _locked(query: Select[Any]) -> Select[Any]:
     return query.with_for_update(skip_locked=True)
 
 
-def _unlink(folder: Path, names: Sequence[str]) -> None:
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
+async def _oldest(
+    connection: AsyncConnection,
+    query: Select[Any],
+    key: Sequence[ColumnElement[Any]],
+    after: Key | None,
+    limit: int,
+    *,
+    lock: bool,
+) -> list[Candidate]:
+    """What the query finds after this key, the oldest first; the key begins with the moment."""
+    if after is not None:
+        query = query.where(tuple_(*key) > tuple_(*after))
+    query = query.order_by(*key).limit(limit)
+    rows = await connection.execute(_locked(query) if lock else query)
+    names = [str(column.key) for column in key]
+    return [
+        Candidate(tuple(row[name] for name in names), row[names[0]], dict(row))
+        for row in rows.mappings()
+    ]
 
 
 async def _delete(

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import delete, func, insert, select, update
 from typer.testing import CliRunner
 
+from telephony.audit import AUDIT
 from telephony.cases.book import CaseBook
 from telephony.cases.dispatch import Dispatches
 from telephony.cases.store import CASES, HANDOVERS, LEDGER
@@ -25,7 +26,15 @@ from telephony.record.store import ROWS
 from telephony.retention.book import HoldNotFound, RetentionBook, held_now
 from telephony.retention.keeper import next_run
 from telephony.retention.rules import DELETIONS_LEDGER
-from telephony.retention.subjects import LEGS, MESSAGES, OUTBOX
+from telephony.retention.subjects import (
+    BROKEN,
+    LANES,
+    LEGS,
+    MESSAGES,
+    ORDER_MESSAGES,
+    OUTBOX,
+    POSITIONS,
+)
 from telephony.settings import Settings
 from tests.unit.api_fixtures import running
 from tests.unit.test_recorder import DAY, make
@@ -364,3 +373,97 @@ def test_given_a_time_of_day_then_the_next_run_is_then_in_china() -> None:
     before = datetime(2026, 11, 23, 18, 59, tzinfo=UTC)  # 02:59 in China
     assert next_run(before, at) == before + timedelta(minutes=1)
     assert next_run(before + timedelta(minutes=1), at) == before + timedelta(days=1, minutes=1)
+
+
+async def test_given_a_run_that_breaks_off_then_no_sound_is_lost_and_none_is_left(
+    day: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    common = {"pbx": "pbx1", "kind": "message", "at": at, "why": "day", "sound_state": "ok"}
+    rows = [
+        {**common, "id": name, "name": name, "case_id": TRANSFER, "tries": 0}
+        | {"state": "answered", "file": f"{name}.wav"}
+        for name in ("a", "b")
+    ]
+    async with day.writing() as connection:
+        await connection.execute(insert(MESSAGES), rows)
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / name).write_bytes(b"RIFF")
+    book = book_of(day, messages_days=1, messages=tmp_path)
+
+    def breaks(_entry: Any) -> str:
+        raise RuntimeError("no disk")
+
+    def sounds() -> list[str]:
+        return sorted(one.name for one in tmp_path.glob("*.wav*"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr("telephony.retention.book.deletion_hash", breaks)
+        with pytest.raises(RuntimeError, match="no disk"):
+            await book.run(now=LATER)
+    assert await count(day, MESSAGES, MESSAGES.c.id.in_(("a", "b"))) == 2
+    # They are there again before anything else is done, and a hold that came meanwhile keeps them.
+    hold = await book.hold(case=TRANSFER, reason="诉讼", until=None, who="x")
+    await book.run(now=LATER)
+    assert sounds() == ["a.wav", "b.wav"]
+    await book.release(hold["id"], reason="终结", who="x")
+    with monkeypatch.context() as broken:
+        broken.setattr("telephony.retention.sounds.Path.unlink", breaks)
+        with pytest.raises(RuntimeError, match="no disk"):
+            await book.run(now=LATER)
+    assert await count(day, MESSAGES, MESSAGES.c.id.in_(("a", "b"))) == 0
+    await book.run(now=LATER)
+    assert sounds() == []
+
+
+async def test_given_what_stands_beside_the_record_then_it_goes_by_rule_as_well(
+    day: Database,
+) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    looks = [
+        {"id": which, "at": at, "who": "班长", "role": "supervisor", "what": "case", "which": which}
+        for which in (TRANSFER, "20261124-1.1")
+    ]
+    letter = {"destination": "12345", "kind": "deadline.escalated", "sequence": 0, "attempts": 9}
+    letter |= {"case_id": None, "body": {"case": TRANSFER, "caller": CALLER}, "created_at": at}
+    letters = [
+        {**letter, "key": state, "state": state, "next_at": at} for state in ("dead", "waiting")
+    ]
+    lane = {"destination": "12345", "case_id": TRANSFER, "last": 4}
+    message = {"platform": "12345", "digest": "", "kind": "order.new", "received_at": at}
+    messages = [
+        {**message, "key": key, "signature": key, "number": key, "answer": {"case": case}}
+        for key, case in (("1", TRANSFER), ("2", "20261124-1.1"))
+    ]
+    async with day.writing() as connection:
+        position = (await connection.execute(select(POSITIONS.c.pbx, POSITIONS.c.file))).first()
+        assert position is not None
+        lines = [
+            {
+                "pbx": position.pbx,
+                "file": position.file,
+                "offset": place,
+                "reason": "",
+                "line": line,
+            }
+            for place, line in ((1, f'"half a row of {TRANSFER}'), (2, '"half a row'))
+        ]
+        await connection.execute(delete(BROKEN))
+        for source, found in (
+            *((AUDIT, looks), (OUTBOX, letters), (LANES, [lane])),
+            *((ORDER_MESSAGES, messages), (BROKEN, lines)),
+        ):
+            await connection.execute(insert(source), found)
+    days = {"audit_days": 1, "order_messages_days": 30, "cel_days": 1, "cases_days": 1}
+    book = book_of(day, **days)
+    hold = await book.hold(case=TRANSFER, reason="诉讼", until=None, who="x")
+    outcomes = {one.what: (one.count, one.held) for one in await book.run(now=LATER)}
+    assert {outcomes[what] for what in ("broken_rows", "audit", "order_messages")} == {(1, 1)}
+    assert await count(day, OUTBOX, OUTBOX.c.key == "dead") == 1
+    await book.release(hold["id"], reason="终结", who="x")
+    outcomes = {one.what: (one.count, one.held) for one in await book.run(now=LATER)}
+    assert {outcomes[what] for what in ("broken_rows", "audit", "order_messages")} == {(1, 0)}
+    # The letter that still waits goes out; nothing else of the case is left.
+    assert [await count(day, OUTBOX, OUTBOX.c.key == key) for key in ("dead", "waiting")] == [0, 1]
+    assert await count(day, LANES, LANES.c.case_id == TRANSFER) == 0
+    assert (await verify_ledger(day)).problems == []

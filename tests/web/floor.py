@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from pydantic import SecretStr
 
 from telephony.settings import Agent, Line, Settings
@@ -165,3 +166,10 @@ def hears(page: Page, hz: float, limit_s: float = 6.0) -> None:
     page.wait_for_function(
         "hz => window.__share && window.__share(hz) > 0.6", arg=hz, timeout=limit_s * 1000
     )
+
+
+def assert_usable(page: Page) -> None:
+    """No fault of WCAG 2.1 A and AA that axe-core finds."""
+    wanted = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+    found = Axe().run(page, options=wanted)
+    assert found.violations_count == 0, found.generate_report()

@@ -9,7 +9,6 @@ import re
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from telephony.demo.stage import Service
@@ -25,7 +24,7 @@ from tests.pbx.scene import (
     wait_until,
 )
 from tests.pbx.served import whole_case
-from tests.web.floor import MIC_HZ, SignIn, hears
+from tests.web.floor import MIC_HZ, SignIn, assert_usable, hears
 
 pytestmark = pytest.mark.pbx
 
@@ -359,10 +358,3 @@ def test_given_the_page_in_both_looks_then_everybody_can_use_it_and_it_is_small(
     page.get_by_role("button", name="Sign out", exact=True).click()
     page.wait_for_url("**/signin*")
     assert "PJSIP/8002" not in web.console("queue show hotline")
-
-
-def assert_usable(page: Page) -> None:
-    """No fault of WCAG 2.1 A and AA that axe-core finds."""
-    wanted = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
-    found = Axe().run(page, options=wanted)
-    assert found.violations_count == 0, found.generate_report()

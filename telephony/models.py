@@ -105,6 +105,7 @@ class LegRecord(Record, table=True):
         Index("ix_legs_caller", "caller", "at", "uniqueid"),
         Index("ix_legs_caller_e164", "caller_e164", "at", "uniqueid"),
         Index("ix_legs_agent", "agent", "at", "uniqueid"),
+        Index("ix_legs_role", "role", "at", "uniqueid"),
         Index("ix_legs_department", "department", "at"),
         Index("ix_legs_linkedid", "linkedid"),
         Index("ix_legs_case_id", "case_id"),

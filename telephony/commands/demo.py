@@ -72,6 +72,7 @@ def run() -> None:
     with clear_errors(), _folder(None) as folder, Stage(folder, _say) as stage:
         stage.service.wait_until_ready()
         stage.service.import_sample()
+        stage.service.open_today()
         _explain(stage, stage.service.add_people())
         while not stopped.wait(0.5):
             if stage.service.process is None or stage.service.process.poll() is not None:
@@ -97,6 +98,13 @@ def _say(text: str) -> None:
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=keep):
+                pass
+        except OSError as error:
+            why = f"--keep {keep}: nothing can be kept there: {error.strerror}"
+            raise SetupError(why) from None
         yield keep.resolve()
         return
     # Beside the private Asterisk: the place that the unprivileged user can reach if any can.

@@ -80,6 +80,7 @@ async def test_given_two_lines_when_dialled_at_the_same_moment_then_each_goes_by
     assert (took["line"], took["first_contact"]) == (FULL["first"], "8001")
     assert (told["line"], told["first_contact"]) == (FULL["second"], None)
     assert told["case"] == noted["case"]
+    assert [one["cause_text"] for one in told["legs"]] == ["normal clearing"]
 
     # The other way round: the first is shut by hand, the second is open.
     set_hours(pbx, "0000-2400", SUFFIX)

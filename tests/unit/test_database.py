@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from telephony import database as database_module
 from telephony.database import Database, driver_url, migrate
 from telephony.errors import DatabaseUnavailable, SettingsError
 from telephony.models import Record
@@ -52,6 +53,19 @@ async def test_given_no_tables_then_the_error_says_so(empty_database_url: str) -
     database = Database(empty_database_url)
     with pytest.raises(DatabaseUnavailable, match="no tables yet"):
         await queries.list_legs(database, queries.LegFilter())
+    await database.close()
+
+
+async def test_given_tables_that_are_being_made_when_asked_then_the_answer_waits_for_them(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "TABLES_LIMIT_S", 60.0)
+    database = Database(empty_database_url)
+    database.expect_tables()
+    asked = asyncio.create_task(queries.list_legs(database, queries.LegFilter()))
+    await asyncio.sleep(0)  # it has begun, and there is no table
+    await database.migrate()
+    assert (await asked).items == []
     await database.close()
 
 

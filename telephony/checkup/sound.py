@@ -14,6 +14,7 @@ PORTS_A_CALL = 4
 WITH_THIRD = 6
 """A call with a desk that is called in has a third leg."""
 NAMED = 5
+SOUND_FILES = {".wav", ".sln", ".sln16", ".g722", ".alaw", ".al", ".ulaw", ".ul", ".gsm"}
 
 
 def ports_verdict(ports: int, expected: int) -> Verdict:
@@ -81,4 +82,8 @@ async def check_prompts(patient: Patient) -> Verdict:
 def _readable(folder: Path) -> set[str]:
     if not folder.is_dir():
         return set()
-    return {path.stem for path in folder.iterdir() if path.is_file() and path.stat().st_size}
+    return {
+        path.stem
+        for path in folder.iterdir()
+        if path.suffix.lower() in SOUND_FILES and path.is_file() and path.stat().st_size
+    }

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,11 +17,14 @@ from pydantic import SecretStr
 
 from telephony import doctor
 from telephony.database import migrate
-from telephony.dialplan import Phone
+from telephony.dialplan import Phone, render
 from telephony.doctor import Finding, examine, is_well
 from telephony.messages.settings import Messages
-from telephony.private_pbx import PrivatePbx
+from telephony.plans.versions import Unfinished, Versions
+from telephony.plans.wanted import wanted
+from telephony.private_pbx import PrivatePbx, free_port
 from telephony.settings import Settings
+from tests.certificates import make_certificates
 from tests.pbx.scene import (
     CITIZENS,
     PASSWORD,
@@ -277,4 +284,67 @@ async def test_given_a_pbx_that_stopped_when_examined_then_told_at_once(
         findings = await examine(pbx.settings)
     assert time.monotonic() - started < doctor.CONNECT_LIMIT_S
     assert "nothing listens" in named(findings, "ami").found
+    assert not is_well(findings)
+
+
+async def test_given_ami_over_tls_when_examined_then_only_the_right_certificate_lets_us_sign_in(
+    pbx: PrivatePbx, settings: Settings, tmp_path: Path
+) -> None:
+    make_certificates(tmp_path, days=10)
+    certificate = pbx.folder / "ami.pem"
+    certificate.write_bytes((tmp_path / "both.pem").read_bytes())
+    owner = pbx.places.etc.stat()
+    os.chown(certificate, owner.st_uid, owner.st_gid)
+    port = free_port(socket.SOCK_STREAM)
+    tls = with_pbx(settings, ami_tls=True, ami_port=port, ami_ca_file=tmp_path / "ca.pem")
+    places = replace(pbx.places, ami_certificate=certificate)
+    rendered = render(tls, places)["hotline/manager.conf"]
+    before = (pbx.places.etc / "hotline/manager.conf").read_text()
+    # The port without TLS is the shared PBX's own: other tests have it.
+    plain = f"port = {pbx.settings.pbx.ami_port}\n"
+    rendered = rendered.replace(f"\nport = {port + 1}\n", f"\n{plain}")
+    with changed(pbx, "hotline/manager.conf", before, rendered, "manager reload"):
+        findings = await examine(tls)
+        assert named(findings, "ami").found.endswith("as hotline over TLS")
+        assert named(findings, "dialplan").state == "ok"
+        certificates = named(findings, "certificates")
+        assert certificates.state == "warning"
+        assert f"the certificate of 127.0.0.1:{port} ends " in certificates.found
+        assert certificates.found.endswith((", in 9 days", ", in 10 days"))
+        wrong = await examine(with_pbx(tls, ami_ca_file=tmp_path / "other.pem"))
+        assert "is not trusted" in named(wrong, "ami").found
+        assert named(wrong, "dialplan").found == "not checked: no link"
+        # The name of the host counts too: this certificate is for 127.0.0.1, not for any address.
+        other = await examine(with_pbx(tls, host="127.0.0.2"))
+        assert named(other, "ami").state == "wrong"
+
+
+async def test_given_prompts_ports_and_a_load_that_went_wrong_when_examined_then_named(
+    pbx: PrivatePbx, settings: Settings, tmp_path: Path
+) -> None:
+    kept = settings.dialplan.model_copy(update={"versions": tmp_path / "versions"})
+    many = settings.checkup.model_copy(update={"expected_calls": 300})
+    settings = settings.model_copy(update={"dialplan": kept, "checkup": many})
+    versions = Versions(tmp_path / "versions", settings.pbx.name)
+    ours = wanted(settings)
+    versions.keep(ours, by="li", what="loaded")
+    other = {**ours, "hotline/extensions/custom-a.conf": "[custom-a]\nexten => 1,1,Hangup()\n"}
+    versions.keep(other, by="wang", what="failed")
+    versions.begin(
+        Unfinished("reloading", "file", "wang", datetime.now(UTC), pid=1, before=1, after=2)
+    )
+    prompt = pbx.places.data / "sounds/zh/hotline/welcome.wav"
+    away = prompt.rename(prompt.with_suffix(".away"))
+    try:
+        findings = await examine(settings)
+    finally:
+        away.rename(prompt)
+    assert named(findings, "prompts").found.endswith("/sounds: zh/welcome")
+    ports = named(findings, "ports")
+    assert (ports.state, ports.found[:30]) == ("wrong", "400 ports carry 100 calls of t")
+    loading = named(findings, "loading")
+    assert loading.state == "wrong"
+    assert "the load of version 2 by wang" in loading.found
+    assert "ended while reloading; the PBX runs the old dialplan (version 1);" in loading.found
+    assert "hotline dialplan rollback" in loading.todo
     assert not is_well(findings)

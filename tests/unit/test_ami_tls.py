@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,26 +10,15 @@ import pytest
 
 from telephony.ami_client import AmiClient, LinkRefused, tls_context
 from telephony.errors import PbxUnavailable
+from tests.certificates import make_certificates
 from tests.unit.fake_ami import FakeAmi, fake_ami
-
-
-def openssl(*arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two CAs, and a certificate of the first for ``pbx.test`` and 127.0.0.1."""
     folder = tmp_path_factory.mktemp("tls")
-    new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    for ca in ("ca", "other"):
-        pem = ["-keyout", f"{folder}/{ca}.key", "-out", f"{folder}/{ca}.pem"]
-        openssl(*new, "-subj", f"/CN={ca}", *pem, "-addext", "keyUsage=critical,keyCertSign")
-    pem = ["-keyout", f"{folder}/pbx.key", "-out", f"{folder}/pbx.pem"]
-    signed = ["-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key"]
-    extensions = ["basicConstraints=critical,CA:FALSE", "subjectAltName=DNS:pbx.test,IP:127.0.0.1"]
-    added = [word for extension in extensions for word in ("-addext", extension)]
-    openssl(*new, "-subj", "/CN=pbx.test", *pem, *signed, *added)
+    make_certificates(folder)
     return folder
 
 

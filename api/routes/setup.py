@@ -1,18 +1,21 @@
-"""For admins: what the settings hold, and whether phones answer to the PBX."""
+"""For admins: what the settings hold, whether phones answer to the PBX, and the doctor, now."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
 from api import setup_schemas as shapes
 from api.dependencies import TheService, each_once
+from api.dialplan_schemas import DoctorFinding, DoctorReport, WhichPbx
 from api.errors import problems
 from api.security import AsAdmin
 from telephony.checkup.people import devices
 from telephony.errors import PbxRefused, PbxTimeout, PbxUnavailable
+from telephony.plans.desk import PbxNotFound
 from telephony.settings import settings_file
 
 if TYPE_CHECKING:
@@ -22,16 +25,21 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["setup"], dependencies=[Depends(each_once)])
 
 REACH: dict[str, shapes.Reach] = {
-    "NOT_INUSE": "ready",
+    "NOT IN USE": "ready",
+    "NOT INUSE": "ready",
+    "IN USE": "busy",
     "INUSE": "busy",
     "BUSY": "busy",
+    "ON HOLD": "busy",
     "ONHOLD": "busy",
     "RINGING": "ringing",
+    "RING+INUSE": "ringing",
     "RINGINUSE": "ringing",
     "UNAVAILABLE": "away",
 }
-AT_ONCE = 20
-"""Questions to the PBX that are under way at the same time."""
+"""States of devices, as endpoints are listed and as ``DEVICE_STATE()`` says them."""
+BEST: tuple[shapes.Reach, ...] = ("busy", "ringing", "ready", "away")
+NO_ENDPOINTS = "No endpoints"
 
 
 @router.get("/setup", responses=problems(reads_input=False))
@@ -73,6 +81,24 @@ async def show_setup(service: TheService, _who: AsAdmin) -> shapes.Setup:
             for one in settings.tokens
         ],
     )
+
+
+@router.post("/doctor", responses=problems(PbxNotFound))
+async def look_now(
+    query: Annotated[WhichPbx, Query()], service: TheService, _who: AsAdmin
+) -> DoctorReport:
+    """Let the doctor look now: every known reason why calls or the record fail. Changes nothing.
+
+    It takes up to 10 s when much is wrong.
+    """
+    site = next((one for one in service.sites if query.pbx in (None, one.name)), None)
+    if site is None:
+        known = ", ".join(one.name for one in service.sites)
+        raise PbxNotFound(f"no PBX {query.pbx!r} in the settings; there are: {known}")
+    found = await service.doctor.examine(site.settings)
+    checks = [DoctorFinding(**asdict(one)) for one in found.findings]
+    well = all(one.state != "wrong" for one in checks)
+    return DoctorReport(pbx=site.name, at=found.at, ok=well, checks=checks)
 
 
 def _phones(settings: Settings) -> list[shapes.PhoneSetting]:
@@ -184,22 +210,32 @@ def _keys(settings: Settings) -> list[shapes.KeySetting]:
 
 async def _states(service: Service, dials: set[str]) -> dict[str, shapes.Reach]:
     """What each way to dial reaches now; nothing while the PBX is away."""
-    if not service.client.up:
-        return {}
-    at_once = asyncio.Semaphore(AT_ONCE)
-
-    async def ask(dial: str) -> shapes.Reach:
-        found: list[shapes.Reach] = []
-        for technology, device in devices(dial):
-            async with at_once:
-                said = await service.pbx.get_var(None, f"DEVICE_STATE({technology}/{device})")
-            found.append(REACH.get(said, "unknown"))
-        order: tuple[shapes.Reach, ...] = ("busy", "ringing", "ready", "away")
-        return next((one for one in order if one in found), "unknown")
-
     # A group's members and an outside number's form are no devices.
     real = sorted(one for one in dials if "/" in one and "{" not in one)
     try:
-        return dict(zip(real, await asyncio.gather(*map(ask, real)), strict=True))
+        endpoints = await _endpoints(service)
+        return {dial: await _reach(service, dial, endpoints) for dial in real}
     except (PbxUnavailable, PbxTimeout, PbxRefused):
         return {}
+
+
+async def _endpoints(service: Service) -> dict[str, str]:
+    try:
+        events = await service.client.list_action("PJSIPShowEndpoints")
+    except PbxRefused as error:
+        if NO_ENDPOINTS in error.detail:
+            return {}
+        raise
+    told = (event for event in events if event.name == "EndpointList")
+    return {event["ObjectName"]: event.get("DeviceState") for event in told}
+
+
+async def _reach(service: Service, dial: str, endpoints: dict[str, str]) -> shapes.Reach:
+    found: list[shapes.Reach] = []
+    for technology, device in devices(dial):
+        if technology.upper() == "PJSIP":
+            said = endpoints.get(device, "")
+        else:
+            said = await service.pbx.get_var(None, f"DEVICE_STATE({technology}/{device})")
+        found.append(REACH.get(said.upper().replace("_", " "), "unknown"))
+    return next((one for one in BEST if one in found), "unknown")

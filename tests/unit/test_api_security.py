@@ -57,6 +57,7 @@ DIALPLAN = {
 }
 PEOPLE = {
     ("GET", "/api/v1/setup"),
+    ("POST", "/api/v1/doctor"),
     ("GET", "/api/v1/people"),
     ("POST", "/api/v1/people"),
     ("PATCH", "/api/v1/people/{person}"),

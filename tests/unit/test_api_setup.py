@@ -35,6 +35,14 @@ async def test_given_settings_then_an_admin_sees_them_without_secrets(tmp_path: 
         assert {"code": "*1", "action": "transfer", "desk": "110", "name": ""} in told["keys"]
         assert {one["role"] for one in told["tokens"]} >= set(TOKENS)
         assert (await auditor.get("/api/v1/setup")).json() == told
+        assert {one["reach"] for one in told["phones"]} == {"unknown"}  # the PBX has no endpoints
+        report = (await admin.post("/api/v1/doctor")).json()
+        found = {one["name"]: one["state"] for one in report["checks"]}
+        assert found["cel-file"] == "wrong"  # none is set here
+        assert report["ok"] is False
+        assert (await auditor.get("/api/v1/doctor")).json() == report
+        unknown = await admin.post("/api/v1/doctor?pbx=nowhere")
+        assert (unknown.status_code, unknown.json()["code"]) == (404, "pbx-not-found")
 
 
 async def test_given_words_then_the_audit_log_is_searched(tmp_path: Path) -> None:

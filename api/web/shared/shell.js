@@ -10,7 +10,7 @@ export { Fragment, html, render, useEffect, useMemo, useRef, useState };
 const PAGES = [
   ["desk", "/desk", ["agent", "supervisor", "admin"]],
   ["console", "/console", ["supervisor", "auditor", "admin"]],
-  ["admin", "/admin", ["admin", "auditor"]],
+  ["admin", "/admin", ["admin", "auditor", "integrator"]],
 ];
 
 /** Draw anew when one of these events comes from the target. */

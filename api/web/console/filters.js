@@ -1,7 +1,8 @@
 // What was typed into the search box, as filters of the record's lists. Pure.
 
 const CASE = /^20\d{6}-\d+\.\d+$/;
-const NUMBER = /^\+?\d{7,}$/;
+// A whole number: a mobile one, a landline one with its area code, or any with its country code.
+const NUMBER = /^(\+\d{8,15}|1[3-9]\d{9}|0\d{9,11})$/;
 
 /**
  * What typed words mean: {field, value}, or null while they mean nothing yet. People are known by

@@ -107,7 +107,20 @@ export function useColumns(name, columns) {
 
 /** A way to choose the columns of a list. */
 export function ColumnChoice({ columns, chosen, choose }) {
-  return html`<details class="columns"><summary>${t("columns")}</summary>
+  const box = useRef(null);
+  useEffect(() => {
+    const outside = (event) => {
+      if (!box.current.contains(event.target)) box.current.open = false;
+    };
+    document.addEventListener("pointerdown", outside);
+    return () => document.removeEventListener("pointerdown", outside);
+  }, []);
+  function onKeyDown(event) {
+    if (event.key !== "Escape") return;
+    box.current.open = false;
+    box.current.querySelector("summary").focus();
+  }
+  return html`<details class="columns" ref=${box} onKeyDown=${onKeyDown}><summary>${t("columns")}</summary>
     <fieldset><legend class="sr">${t("columns")}</legend>
       ${columns.map((one) => html`<label class="row" key=${one.key}>
         <input type="checkbox" checked=${chosen.includes(one.key)} disabled=${chosen.length === 1 && chosen.includes(one.key)}

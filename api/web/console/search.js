@@ -34,6 +34,8 @@ export function Search({ names, fields, chosen, onChoose }) {
         const more = items.filter((one) => fields.includes(one.what))
           .map((one) => ({ field: one.what, value: one.value, note: noteOf(one) }));
         setFound([...near, ...more]);
+        const whole = more.find((one) => one.value === text.replace(/[ \-()]/g, ""));
+        if (whole && !sure) onChoose(whole.field, whole.value);
       } catch (trouble) {
         if (!ending.signal.aborted) setError(trouble);
       }

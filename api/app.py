@@ -39,6 +39,7 @@ from api.routes import (
     retention,
     session,
     setup,
+    shipping,
     supervision,
 )
 
@@ -76,6 +77,7 @@ ROUTERS = (
     (people.router, PREFIX),
     (setup.router, PREFIX),
     (pbxs.router, PREFIX),
+    (shipping.router, PREFIX),
     (dialplan.router, PREFIX),
     (health.router, ""),
     (metrics.router, ""),

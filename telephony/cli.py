@@ -28,6 +28,7 @@ COMMANDS = {
     "orders": "orders:app",
     "outbox": "outbox:app",
     "dialplan": "dialplan:app",
+    "ship": "ship:ship",
     "users": "users:app",
 }
 """Each command, and the module of ``telephony.commands`` with its function or group."""

@@ -89,6 +89,7 @@ class Recorder:
         self._directory = Directory.from_settings(settings)
         self._layout = our_layout()
         self._builder: LegBuilder | None = None
+        self._takes_all = settings.pbx.shipped
         self._files = CelFiles(self.path, {})
         self._prepared: tuple[Batch, Work] | None = None
         self._serials = SerialWatch()
@@ -96,19 +97,26 @@ class Recorder:
         self._told: set[tuple[str, str]] = set()
         self._disk = DiskWatch(self.pbx, self.path.parent, settings.record)
         self._poked = asyncio.Event()
+        self._ending = False
         self._turn = asyncio.Lock()
         self._level_at = datetime.now(UTC)
+
+    def finish(self) -> None:
+        """Have :meth:`run` return after what it writes now: nothing is left half done."""
+        self._ending = True
+        self._poked.set()
 
     def poke(self) -> None:
         """Look for new rows at once."""
         self._poked.set()
 
     async def run(self) -> None:
-        """Record until cancelled; goes on by itself after the database or the file was away."""
+        """Record until cancelled, or told to finish; goes on by itself after the database or the
+        file was away."""
         back_off = POLL_S
-        while True:
+        while not self._ending:
             try:
-                while await self._step() is not None:
+                while await self._step() is not None and not self._ending:
                     back_off = POLL_S
                 back_off = POLL_S
             except (DatabaseUnavailable, OSError) as error:
@@ -176,7 +184,7 @@ class Recorder:
         builder.changed()
         for line in starts:
             self._serials.feed(self._row(line))
-        self._files = CelFiles(self.path, positions)
+        self._files = CelFiles(self.path, positions, takes_all=self._takes_all)
         self._prepared = None
         return builder
 

@@ -8,7 +8,10 @@ lamps. Commands (transfer, three-way call …) work at each, for each has a link
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -19,11 +22,14 @@ from telephony.around.hold_notes import HoldNotes
 from telephony.calendar.keeper import CalendarKeeper
 from telephony.calendar.push import Switch
 from telephony.call_control import CallControl
+from telephony.errors import DatabaseUnavailable, WrongState
 from telephony.live.watch import LiveWatch
 from telephony.matters.proposals import Proposals
 from telephony.ownership.keeper import Ownership
+from telephony.record.store import RecordStore
 from telephony.recorder import Recorder
 from telephony.rooms.outcome import RoomOutcomes
+from telephony.shipping.spool import Kind, NotShipped, Spool
 from telephony.voicemail import Voicemail
 
 if TYPE_CHECKING:
@@ -39,7 +45,18 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+
+class NotOwner(WrongState):
+    """Another process keeps the record of this PBX; ``extra['owner']`` names it."""
+
+    code = "not-owner"
+    title = "Another process keeps the record of this PBX"
+
+
 RETRY_S = 2.0
+SWEEP_EVERY_S = 3600.0
+FINISH_S = 3.0
+"""How long what is being recorded may take when another process takes over."""
 LAG_LIMIT_S = 60.0
 """How far behind the PBX the record may be before the service counts as not ready."""
 
@@ -94,9 +111,21 @@ class Site(CallControl):
         self.hold_notes = HoldNotes(self.pbx, self.calls, self._acts)
         self.dead_phones = DeadPhones(self.pbx, self.calls, self._acts)
         self.recorder: Recorder | None = None
+        self.spool: Spool | None = None
+        if settings.pbx.shipped and settings.pbx.cel_file is not None:
+            where: dict[Kind, Path | None] = {
+                "messages": settings.messages.folder,
+                "recordings": settings.recording.folder,
+            }
+            sounds: dict[Kind, Path] = {
+                kind: folder for kind, folder in where.items() if folder is not None
+            }
+            self.spool = Spool(settings.pbx.cel_file, sounds)
+        self._spooling = asyncio.Lock()
         self.records = settings.pbx.cel_file is not None
         """Whether legs of this PBX are recorded at all."""
         self._record: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         if self.records:
             self.recorder = Recorder(settings, shared.database)
             self.client.add_event_listener(self._on_news, {"Hangup", "UserEvent"})
@@ -109,6 +138,8 @@ class Site(CallControl):
         for part in (self.calendar, self.voicemail, self.proposals):
             part.start()
         self._record = asyncio.create_task(self._keep_record(), name="record")
+        if self.spool is not None:
+            self._sweeping = asyncio.create_task(self._sweep(self.spool), name="spool")
 
     async def stop(self) -> None:
         """Stop all parts. What the PBX wrote and we did not store yet is read at the next start."""
@@ -151,6 +182,41 @@ class Site(CallControl):
             return False
         return self.recorder.lag.seconds < LAG_LIMIT_S
 
+    @asynccontextmanager
+    async def spooling(self) -> AsyncIterator[Spool]:
+        """The spool of this PBX, for one at a time.
+
+        Raises :class:`NotShipped`, and :class:`NotOwner`: rows belong where they are read.
+        """
+        if self.spool is None:
+            raise NotShipped(f"PBX {self.name} is read here, and not sent (setting pbx.shipped)")
+        if not self.owner.is_owner:
+            owner = await self.owner.holder()
+            raise NotOwner(f"the record of {self.name} is kept by {owner}", owner=owner or "")
+        async with self._spooling:
+            yield self.spool
+
+    async def recorded(self, file: str) -> int:
+        """How many bytes of a CEL file are on record. Raises :class:`DatabaseUnavailable`."""
+        positions = await RecordStore(self._shared.database, self.name).positions()
+        return positions[file][0] if file in positions else 0
+
+    async def _sweep(self, spool: Spool) -> None:
+        """Rotated files that are on record go after a while."""
+        keep_s = self.here.spool.keep_days * 86400
+        while True:
+            try:
+                positions = await RecordStore(self._shared.database, self.name).positions()
+                recorded = {file: offset for file, (offset, _) in positions.items()}
+                async with self._spooling:
+                    before = time.time() - keep_s
+                    gone = await asyncio.to_thread(spool.sweep, recorded, before)
+                if gone:
+                    log.info("spool-swept", pbx=self.name, files=len(gone))
+            except (DatabaseUnavailable, OSError) as error:
+                log.warning("the spool was not swept", pbx=self.name, reason=str(error))
+            await asyncio.sleep(SWEEP_EVERY_S)
+
     def _acts(self) -> bool:
         return self.owner.acts
 
@@ -159,9 +225,10 @@ class Site(CallControl):
             self.recorder.poke()
 
     async def _end_record(self) -> None:
-        if self._record is not None:
-            self._record.cancel()
-            await asyncio.gather(self._record, return_exceptions=True)
+        for task in (self._record, self._sweeping):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def _keep_record(self) -> None:
         await self._shared.migrated.wait()
@@ -186,6 +253,9 @@ class Site(CallControl):
                 try:
                     await asyncio.wait([running, lost], return_when=asyncio.FIRST_COMPLETED)
                 finally:
+                    # In order: a transaction that is cut in the middle may keep SQLite's lock.
+                    self.recorder.finish()
+                    await asyncio.wait([running], timeout=FINISH_S)
                     running.cancel()
                     error = (await asyncio.gather(running, return_exceptions=True))[0]
                 if isinstance(error, Exception):

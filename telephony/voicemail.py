@@ -58,6 +58,8 @@ EVERY_S = 2.0
 """How often sounds that nobody has looked at are looked for when no event came."""
 GRACE = timedelta(seconds=5)
 """A file may come into sight of another machine a little later than the news of it."""
+SENT_GRACE = timedelta(days=2)
+"""One that is sent from another host comes when that can reach us."""
 SLACK_S = 0.05
 """By how much the length of a whole sound may differ from what the PBX found."""
 AT_ONCE = 50
@@ -137,6 +139,7 @@ class Voicemail:
         self._settings = settings
         self._book = book
         self._cases = CaseStore(database, settings.pbx.name)
+        self._grace = SENT_GRACE if settings.pbx.shipped else GRACE
         self._due = asyncio.Event()
         self._lamp: int | None = None
         self._adopted_at: float | None = None
@@ -319,7 +322,7 @@ class Voicemail:
                     reason = error.strerror or type(error).__name__
                     log.error("a sound cannot be read", name=row["name"], reason=reason)
                 continue
-            if found.state == "missing" and datetime.now(UTC) - row["at"] < GRACE:
+            if found.state == "missing" and datetime.now(UTC) - row["at"] < self._grace:
                 continue
             await self._note(dict(row), found)
             done += 1

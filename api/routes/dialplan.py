@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated
 
@@ -42,7 +43,7 @@ async def dialplan_state(query: _Which, service: TheService, _who: AsAdmin) -> s
     """How the dialplan stands: how it is loaded, what runs, what was kept."""
     site = _site(service.sites, query.pbx)
     actions = await desk.allowed(site.client)
-    state = await desk.state_now(site.settings, site.client, actions)
+    state = await desk.state_now(site.here, site.client, actions)
     told = asdict(state)
     unfinished = told["unfinished"]
     if unfinished is not None:
@@ -65,7 +66,7 @@ async def dialplan_state(query: _Which, service: TheService, _who: AsAdmin) -> s
 async def dialplan_diff(query: _Which, service: TheService, _who: AsAdmin) -> shapes.DialplanDiff:
     """What the running PBX has against what would be loaded."""
     site = _site(service.sites, query.pbx)
-    found = await desk.differences_now(site.settings, site.client)
+    found = await desk.differences_now(site.here, site.client)
     return shapes.DialplanDiff(equal=found.equal, **asdict(found))
 
 
@@ -115,7 +116,7 @@ async def doctor(query: _Which, service: TheService, _who: AsAdmin) -> shapes.Do
     return shapes.DoctorReport(pbx=site.name, at=found and found.at, ok=well, checks=checks)
 
 
-def _site(sites: tuple[Site, ...], name: str | None) -> Site:
+def _site(sites: Iterable[Site], name: str | None) -> Site:
     for site in sites:
         if name in (None, site.name):
             return site
@@ -124,7 +125,7 @@ def _site(sites: tuple[Site, ...], name: str | None) -> Site:
 
 
 async def _loader(site: Site) -> Loader:
-    return desk.loader_of(site.settings, site.client, await desk.allowed(site.client))
+    return desk.loader_of(site.here, site.client, await desk.allowed(site.client))
 
 
 def _loaded(done: Loaded) -> shapes.LoadedDialplan:

@@ -37,5 +37,5 @@ async def _shape(site: Site) -> PbxNow:
         owner=owner,
         lag_bytes=lag and lag.bytes,
         lag_s=lag and lag.seconds,
-        shipped=False,
+        shipped=site.spool is not None,
     )

@@ -39,8 +39,12 @@ class CelFiles:
     ``found``: gaps among the files, to be stored with what is read next.
     """
 
-    def __init__(self, path: Path, read: Mapping[str, tuple[int, datetime]]) -> None:
-        """``read``: how far each known file was read, in bytes, and when last."""
+    def __init__(
+        self, path: Path, read: Mapping[str, tuple[int, datetime]], *, takes_all: bool = False
+    ) -> None:
+        """``read``: how far each known file was read, in bytes, and when last; ``takes_all``: each
+        file beside this one is ours, as in a spool, also what was never read of."""
+        self._takes_all = takes_all
         self.path = path
         self.layout = our_layout()
         self.found: list[Gap] = []
@@ -103,7 +107,7 @@ class CelFiles:
 
     def _look(self, since: float) -> None:
         """See which files there are."""
-        found = look(self.path, self._read, since, self._finished)
+        found = look(self.path, self._read, since, self._finished, takes_all=self._takes_all)
         self._files, self._present = found.unread, found.present
         self._current = None
 

@@ -106,13 +106,18 @@ class Found:
 
 
 def look(
-    path: Path, read: Mapping[str, int], since: float, finished: Collection[str] = ()
+    path: Path,
+    read: Mapping[str, int],
+    since: float,
+    finished: Collection[str] = (),
+    *,
+    takes_all: bool = False,
 ) -> Found:
     """Which files there are to read.
 
     ``read``: how far each known file was read, in bytes. ``since``: when something was read
     last (seconds since 1970); rotated files written later than that belong to us as well.
-    ``finished``: files known to have nothing more.
+    ``finished``: files known to have nothing more; ``takes_all``: all files there are ours.
     """
     found: list[tuple[float, Path]] = []
     present = {identity(path) or ""}
@@ -131,7 +136,7 @@ def look(
         known = read.get(name)
         if name in names or name in finished:  # the same once more, as it is being packed
             continue
-        if known is None and (not read or modified < since):
+        if known is None and not takes_all and (not read or modified < since):
             continue
         if size is None or size > (known or 0):
             found.append((modified, other))

@@ -70,11 +70,17 @@ OWN_SESSION = {
     ("POST", "/api/v1/session/password"),
 }
 RETRY = {("POST", "/api/v1/outbox/retry"), ("POST", "/api/v1/outbox/{message}/retry")}
+SHIPPING = {
+    ("GET", "/api/v1/pbxs/{name}/cel/{file}"),
+    ("PUT", "/api/v1/pbxs/{name}/cel/{file}"),
+    ("PUT", "/api/v1/pbxs/{name}/sounds/{kind}/{sound}"),
+}
 # What somebody may do who integrates systems, and nothing else.
 INTEGRATION = {
     *EXPORTS,
     *OWN_SESSION,
     *RETRY,
+    *SHIPPING,
     ("GET", "/api/v1/legs/export"),
     ("GET", "/api/v1/orders"),
     ("GET", "/api/v1/orders/schema"),
@@ -107,6 +113,7 @@ FORBIDDEN: dict[str, set[tuple[str, str]]] = {
         ("GET", "/api/v1/orders"),
         ("GET", "/api/v1/outbox"),
         *OUTBOX,
+        *SHIPPING,
         ("GET", "/api/v1/matters/versions"),
         ("GET", "/api/v1/matters/export"),
         *MATTERS,
@@ -125,6 +132,7 @@ FORBIDDEN: dict[str, set[tuple[str, str]]] = {
         *MATTERS,
         *CALENDAR,
         *OUTBOX,
+        *SHIPPING,
     },
     "admin": {HEARING},
 }

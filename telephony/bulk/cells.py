@@ -94,15 +94,14 @@ _LITE_TIME = {
     True: "datetime({x}, '+8 hours')",
 }
 _TIME = {
-    False: "CASE WHEN {x} IS NULL THEN NULL WHEN substr({x}, 20) IN ('', '.000000')"
-    " THEN substr({x}, 1, 10) || 'T' || substr({x}, 12, 8) || '+00:00'"
-    " ELSE substr({x}, 1, 10) || 'T' || substr({x}, 12) || '+00:00' END",
-    True: "datetime({x}, '+8 hours')",
-}
-_TIME = {
-    False: "replace(({x} AT TIME ZONE 'UTC')::text, ' ', 'T') || '+00:00'",
+    # The session's time zone is UTC.
+    False: "replace({x}::text, ' ', 'T') || ':00'",
     True: "date_trunc('second', {x} AT TIME ZONE 'Asia/Shanghai')",
 }
+
+
+_STARTS = ", ".join(str(ord(sign)) for sign in "=+-@\t\r\n＝＋－＠")
+"""How a formula begins."""
 
 
 def _guard(*, lite: bool, tab: bool) -> str:
@@ -117,6 +116,9 @@ def _guard(*, lite: bool, tab: bool) -> str:
         else "{x} ~ '^[+][0-9]+$'"
     )
     number = f"{char}(9) || {{x}}" if tab else "{x}"
+    if not lite and not tab:
+        guarded = f"CASE WHEN {digits} THEN {{x}} ELSE '''' || {{x}} END"
+        return f"CASE WHEN ascii({{x}}) IN ({_STARTS}) THEN {guarded} ELSE {{x}} END"
     return (
         f"CASE WHEN {x} >= '0' AND {x} < ':' THEN {number}"
         f" WHEN {x} >= 'A' AND {x} < '＋' THEN {{x}}"

@@ -113,6 +113,7 @@ async def _copy(
     async with database.reading() as connection:
         sql, arguments = driver_query(database, query)
         driver = await _driver(connection)
+        await connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
         try:
             status: str = await driver.copy_from_query(sql, *arguments, output=sink, format="csv")
         except BaseException:

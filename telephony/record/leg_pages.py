@@ -34,9 +34,22 @@ THREADS = 2
 CONNECT_S = 5.0
 _NAMES = ["case" if name == "case_id" else name for name in queries.LEG_FIELDS]
 _KEY = ("at", "pbx", "uniqueid")
-_SELECT = f"SELECT {', '.join(queries.LEG_FIELDS)}, at FROM legs"
-_JSON = tuple(_NAMES.index(name) for name in ("channels", "channel_names", "segments"))
-_TIMES = tuple(_NAMES.index(name) for name in ("started_at", "answered_at", "ended_at"))
+_LISTS = ("channels", "channel_names", "segments")
+_JSON = tuple(_NAMES.index(name) for name in _LISTS)
+_TIMES = ("started_at", "answered_at", "ended_at")
+
+
+def _lite_cell(field: str, name: str) -> str:
+    """A name and its value as SQLite writes them, letter for letter as orjson would."""
+    value = field
+    if field in _LISTS:
+        value = f"json({field})"
+    elif field in _TIMES:
+        value = f"replace(replace({field}, '.000000', ''), ' ', 'T') || '+00:00'"
+    return f"'{name}', {value}"
+
+
+_CELLS = ", ".join(map(_lite_cell, queries.LEG_FIELDS, _NAMES))
 
 
 class LegPages:
@@ -61,7 +74,8 @@ class LegPages:
         if cursor is not None:
             asked.after(read_cursor(cursor, LEG_KEY))
         with clear_database_errors():
-            return await self._reader.page(asked.sql(limit + 1), asked.values, limit)
+            sql = asked.sql(self._reader.select, limit + 1)
+            return await self._reader.page(sql, asked.values, limit)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -103,10 +117,10 @@ class _Asked:
         places = ", ".join(self._place(value) for value in (self._moment(key[0]), *key[1:]))
         self._conditions.append(f"({', '.join(_KEY)}) < ({places})")
 
-    def sql(self, limit: int) -> str:
+    def sql(self, select: str, limit: int) -> str:
         where = f" WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
         order = ", ".join(f"{name} DESC" for name in _KEY)
-        return f"{_SELECT}{where} ORDER BY {order} LIMIT {limit:d}"
+        return f"{select}{where} ORDER BY {order} LIMIT {limit:d}"
 
     def _place(self, value: Any) -> str:
         self.values.append(value)
@@ -122,6 +136,8 @@ class _Asked:
 
 class _Postgres:
     """A pool of its own: no transaction is begun and none rolled back for a single read."""
+
+    select = f"SELECT {', '.join(queries.LEG_FIELDS)}, at FROM legs"
 
     def __init__(self, database: Database) -> None:
         url = database.url.set(drivername="postgresql")
@@ -158,7 +174,9 @@ async def _nothing(_connection: Any) -> None:
 
 
 class _Lite:
-    """Connections in threads of their own; the page is made there as well."""
+    """Connections in threads of their own; SQLite makes the JSON, while other threads go on."""
+
+    select = f"SELECT json_object({_CELLS}), {', '.join(_KEY)} FROM legs"
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -202,19 +220,14 @@ class _Lite:
 
     def _read(self, sql: str, values: Sequence[Any], limit: int) -> bytes:
         connection = self._connection()
-        rows = [list(row) for row in connection.execute(sql, values)]
-        for row in rows:
-            for place in _TIMES:
-                if row[place] is not None:
-                    row[place] = _iso(row[place])
-            row[-1] = datetime.fromisoformat(row[-1]).replace(tzinfo=UTC)
-        return _encoded(rows, limit)
-
-
-def _iso(stored: str) -> str:
-    """A time as SQLite holds it, as orjson would write it."""
-    day, _, clock = stored.partition(" ")
-    return f"{day}T{clock.removesuffix('.000000')}+00:00"
+        rows = connection.execute(sql, values).fetchall()
+        following = "null"
+        if len(rows) > limit:
+            _, at, *rest = rows[limit - 1]
+            cursor = write_cursor([datetime.fromisoformat(at).replace(tzinfo=UTC), *rest])
+            following = f'"{cursor}"'
+        items = ",".join([row[0] for row in rows[:limit]])
+        return f'{{"items":[{items}],"next":{following}}}'.encode()
 
 
 def _encoded(rows: list[list[Any]], limit: int) -> bytes:

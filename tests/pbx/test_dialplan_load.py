@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -24,17 +23,13 @@ from telephony.plans.wanted import CustomRefused
 from telephony.plans.ways import NotReachable
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import Settings
+from tests.pbx.plans_scene import WELL, as_before, own, settings_for_loads
 from tests.pbx.scene import Talk
 
 pytestmark = pytest.mark.pbx
 
-WELL = """
-[custom-info]
-exten => 9001,1,Answer()
- same => n(again),Playback(hotline/welcome) ; heard once
- same => n,Set(WORDS=a\\;b)
- same => n,Hangup()
-"""
+
+CUSTOM_INFO = "hotline/extensions/custom-info.conf"
 
 
 async def checked(_files: Files) -> None:
@@ -43,27 +38,8 @@ async def checked(_files: Files) -> None:
 
 @pytest.fixture
 def settings(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Settings]:
-    """The PBX's settings, with its folder, a folder for dialplans of one's own, and one to keep."""
-    (tmp_path / "custom").mkdir()
-    before = {path: path.read_text() for path in (pbx.places.etc / "hotline").rglob("*.conf")}
-    at = pbx.settings.pbx.model_copy(update={"etc": pbx.places.etc})
-    kept = pbx.settings.dialplan.model_copy(
-        update={
-            "custom": tmp_path / "custom",
-            "versions": tmp_path / "versions",
-            "return_wait_s": 15.0,
-        }
-    )
-    yield pbx.settings.model_copy(update={"pbx": at, "dialplan": kept})
-    for path in (pbx.places.etc / "hotline").rglob("*.conf*"):
-        if path not in before:
-            path.unlink()
-    owner = pbx.places.etc.stat()
-    for path, text in before.items():
-        path.write_text(text)
-        os.chown(path, owner.st_uid, owner.st_gid)
-    pbx.console("module reload features")
-    pbx.console("dialplan reload")
+    with as_before(pbx):
+        yield settings_for_loads(pbx.settings, pbx, tmp_path)
 
 
 @asynccontextmanager
@@ -76,11 +52,6 @@ async def loader_of(settings: Settings) -> AsyncIterator[Loader]:
         yield Loader(settings, client, actions, checked)
     finally:
         await client.stop()
-
-
-def own(settings: Settings, text: str, name: str = "info.conf") -> None:
-    assert settings.dialplan.custom is not None
-    (settings.dialplan.custom / name).write_text(text)
 
 
 def one_key_less(settings: Settings) -> Settings:
@@ -237,6 +208,31 @@ async def test_given_a_pbx_that_stops_answering_when_loaded_then_it_is_back_on_i
             assert await running_steps(loader._client) == there
             assert "no existence" in pbx.console("dialplan show custom-info")
             assert loader.versions.unfinished() is None
+
+
+async def test_given_a_pbx_that_dies_as_it_is_reloaded_when_it_is_back_then_on_its_old_dialplan(
+    pbx: PrivatePbx, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own(settings, WELL)
+    async with loader_of(settings) as loader:
+        there = await running_steps(loader._client)
+        plain = loader._reload
+
+        async def dies(names: Iterable[str]) -> None:
+            monkeypatch.setattr(loader, "_reload", plain)
+            pbx.kill()
+            await plain(names)
+
+        monkeypatch.setattr(loader, "_reload", dies)
+        load = asyncio.create_task(loader.load(by="li"))
+        await until(lambda: stage_of(loader) == "putting-back")
+        # While it is away its files are put back already.
+        await until(lambda: not (pbx.places.etc / CUSTOM_INFO).exists())
+        await asyncio.to_thread(pbx.start)
+        with pytest.raises(NotLoaded, match=r"The old dialplan .* is back and was read back"):
+            await load
+        assert await running_steps(loader._client) == there
+        assert loader.versions.unfinished() is None
 
 
 def hangs_at_reload(

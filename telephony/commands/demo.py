@@ -69,7 +69,7 @@ def run() -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with clear_errors(), _folder(None) as folder, Stage(folder, _say) as stage:
+    with clear_errors(), _folder(None) as folder, Stage(folder, _say, browser=True) as stage:
         stage.service.wait_until_ready()
         stage.service.import_sample()
         stage.service.open_today()

@@ -52,8 +52,11 @@ AGENTS = ("8001", "8002")
 Say = Callable[[str], None]
 
 
-def cast(folder: Path) -> Settings:
-    """Settings of the demonstration: the line, two agents, three desks, all with phones."""
+def cast(folder: Path, *, browser: bool = False) -> Settings:
+    """Settings of the demonstration: the line, two agents, three desks, all with phones.
+
+    ``browser``: the agents may telephone in the browser too.
+    """
 
     def password() -> SecretStr:
         return SecretStr(secrets.token_urlsafe(12))
@@ -72,7 +75,13 @@ def cast(folder: Path) -> Settings:
         database_url=f"sqlite:///{folder / 'hotline.sqlite'}",
         line=Line(),
         agents=[
-            Agent(id=one, name=f"坐席{one}", department="民意服务中心", password=password())
+            Agent(
+                id=one,
+                name=f"坐席{one}",
+                department="民意服务中心",
+                password=password(),
+                browser_password=password() if browser else None,
+            )
             for one in AGENTS
         ],
         desks=[
@@ -232,7 +241,7 @@ class Stage:
     with ``service.wait_until_ready``), for nobody needs it to make a call.
     """
 
-    def __init__(self, folder: Path, say: Say) -> None:
+    def __init__(self, folder: Path, say: Say, *, browser: bool = False) -> None:
         self._say = say
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -240,11 +249,13 @@ class Stage:
         self._phones: dict[str, Softphone] = {}
         program = find_asterisk(say)
         citizens = [Phone(one, secrets.token_urlsafe(12), "hotline-trunk") for one in CITIZENS]
-        self.pbx = PrivatePbx(program, folder / "pbx", cast(folder), citizens)
+        self.pbx = PrivatePbx(program, folder / "pbx", cast(folder, browser=browser), citizens)
         self.settings = self.pbx.settings
         self.service = Service(self.settings, folder / "service.log")
         self._passwords = {phone.id: phone.password for phone in citizens}
-        self._passwords |= {phone.id: phone.password for phone in own_phones(self.settings)}
+        self._passwords |= {
+            phone.id: phone.password for phone in own_phones(self.settings) if not phone.browser
+        }
 
     def __enter__(self) -> Self:
         try:

@@ -104,6 +104,8 @@ def web_settings() -> Settings:
     return plain.model_copy(
         update={
             "agents": [agent(one) for one in plain.agents],
+            # A page on a busy machine takes its time.
+            "desks": [one.model_copy(update={"ring_s": 10}) for one in plain.desks],
             "line": Line(queue_wait_s=30, agent_ring_s=12),
             "lines": [],
         }

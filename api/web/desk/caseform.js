@@ -8,7 +8,7 @@ const SEARCH_MS = 150;
 
 words({
   zh: {
-    "form.title": "工单 {case}", "form.none": "接起来电后在这里填写工单。", "form.kind": "类别", "form.matter": "事项", "form.matterHint": "可输入汉字、拼音或首字母，如 jtsg",
+    "form.title": "工单 {case}", "form.before": "上一个电话的工单", "form.none": "接起来电后在这里填写工单。", "form.kind": "类别", "form.matter": "事项", "form.matterHint": "可输入汉字、拼音或首字母，如 jtsg",
     "form.summary": "内容摘要", "form.citizen": "市民", "form.citizen_name": "姓名", "form.citizen_phone": "联系电话", "form.citizen_address": "地址",
     "form.alarm": "报警要素", "form.happened_at": "时间", "form.place": "地点", "form.what": "事由", "form.phone": "现场电话", "form.position": "坐标", "form.positionHint": "纬度,经度，如 41.5703,120.4508",
     "form.state.new": "正在打开…", "form.state.ready": "改动会自动保存", "form.state.typing": "未保存…", "form.state.saving": "正在保存…", "form.state.saved": "已保存", "form.state.kept": "已存在本机，恢复连接后自动保存", "form.state.wrong": "没有保存：请看标出的地方", "form.state.absent": "您不能看这个工单", "form.state.refused": "没有保存：{why}",
@@ -16,7 +16,7 @@ words({
     "form.proposed": "建议转接：{desk}", "form.urgent": "紧急：立即转接 {desk}", "form.noMatch": "没有完全匹配的事项；以下最接近", "form.nothing": "没有这样的事项", "form.found": "{n} 个事项", "form.sample": "（示例目录）",
   },
   en: {
-    "form.title": "Case {case}", "form.none": "The case is written here once a call is answered.", "form.kind": "Kind", "form.matter": "Matter", "form.matterHint": "Words, pinyin or first letters, such as jtsg",
+    "form.title": "Case {case}", "form.before": "Case of the last call", "form.none": "The case is written here once a call is answered.", "form.kind": "Kind", "form.matter": "Matter", "form.matterHint": "Words, pinyin or first letters, such as jtsg",
     "form.summary": "Summary", "form.citizen": "Citizen", "form.citizen_name": "Name", "form.citizen_phone": "Telephone", "form.citizen_address": "Address",
     "form.alarm": "For an alarm", "form.happened_at": "When", "form.place": "Where", "form.what": "What", "form.phone": "Phone on the spot", "form.position": "Position", "form.positionHint": "latitude,longitude, such as 41.5703,120.4508",
     "form.state.new": "Opening …", "form.state.ready": "Saved as you type", "form.state.typing": "Not saved yet …", "form.state.saving": "Saving …", "form.state.saved": "Saved", "form.state.kept": "Kept in this browser; saved when the connection is back", "form.state.wrong": "Not saved: see the marked places", "form.state.absent": "You may not see this case", "form.state.refused": "Not saved: {why}",
@@ -36,13 +36,13 @@ export function CaseForm({ desk, drafts, number, proposal, deskName }) {
   const text = (name, props = {}) => html`<input name=${name} autocomplete="off" disabled=${off} ...${props} value=${draft.value(name)} onInput=${(event) => draft.set(name, event.target.value)} />`;
   const area = (name, rows) => html`<textarea name=${name} rows=${rows} disabled=${off} value=${draft.value(name)} onInput=${(event) => draft.set(name, event.target.value)}></textarea>`;
   return html`<form class="stack case" onSubmit=${(event) => event.preventDefault()} aria-label=${t("form.title", { case: number })}>
-    <p class="spread"><span class="small mono quiet">${number}</span>
+    <p class="spread"><span class="small quiet">${desk.call && desk.call.case !== number ? `${t("form.before")} ` : ""}<span class="mono">${number}</span></span>
       <span class=${`small ${draft.state === "wrong" || draft.state === "refused" ? "error" : "quiet"}`} role="status" data-saved=${draft.state}>${t(`form.state.${draft.state}`, { why: draft.why || "" })}</span></p>
     <div class="form-grid">
       ${field("kind", html`<select name="kind" disabled=${off} value=${draft.value("kind")} onChange=${(event) => draft.set("kind", event.target.value)}>
         <option value=""></option>${KINDS.map((kind) => html`<option key=${kind} value=${kind}>${t(`form.kind.${kind}`)}</option>`)}</select>`)}
       <${Matter} draft=${draft} off=${off} key=${number} />
-      ${proposal && proposal.desk && html`<p class=${`wide tag ${proposal.urgent ? "bad" : "accent"}`} role="status" data-proposal=${proposal.desk}>${t(proposal.urgent ? "form.urgent" : "form.proposed", { desk: deskName(desk, proposal.desk) })}</p>`}
+      ${proposal && proposal.desk && html`<p class=${`wide proposal tag ${proposal.urgent ? "bad" : "accent"}`} role="status" data-proposal=${proposal.desk}>${t(proposal.urgent ? "form.urgent" : "form.proposed", { desk: deskName(desk, proposal.desk) })}</p>`}
       ${field("summary", area("summary", 4), { class: "wide" })}
     </div>
     <fieldset><legend>${t("form.citizen")}</legend><div class="form-grid">

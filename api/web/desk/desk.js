@@ -87,9 +87,9 @@ function DeskPage({ who, live, desk, drafts, tab }) {
     ${signedIn && (line === "lost" || line === "refused") && html`<p class="banner" role="alert" data-line=${line}>${t(desk.phone.call === "none" ? `desk.phone.${line}` : "desk.phone.lostCall")}</p>`}
     <div class="columns">
       <div class="stack">
+        <${Keys} desk=${desk} proposal=${desk.call && desk.call.case === number ? proposal : null} />
         ${!signedIn && html`<${Setup} desk=${desk} />`}
         <${CallerCard} desk=${desk} />
-        <${Keys} desk=${desk} proposal=${proposal} />
       </div>
       <section class="card work">
         <div class="tabs" role="tablist" aria-label=${t("desk.tabs")}>

@@ -164,7 +164,7 @@ function Progress({ desk, send, sent }) {
   } else if (going && going.state === "answered") {
     lines.push(t(going.kind === "consult" ? "desk.go.asking" : "desk.go.answered", { desk: name }));
   } else if (going) {
-    const joined = going.outcome === "accepted" && going.kind === "three-way";
+    const joined = going.outcome === "accepted" && (going.kind === "three-way" || (call && call.state === "three-way"));
     lines.push(t(joined ? "desk.go.joined" : `desk.go.${going.outcome}`, { desk: name }));
     const back = going.outcome !== "accepted" && going.outcome !== "caller_gone";
     if (back && (going.to || (going.kind !== "three-way" && call))) lines.push(t(`desk.back.${going.to || "agent"}`));

@@ -7,6 +7,8 @@
 // live.start(); live.stop();
 //
 // Nothing is missed and nothing is counted twice: each frame says which one came before.
+import { session } from "./http.js";
+
 const SILENCE_MS = 40000; // a heartbeat comes every 15 s
 const RETRY_MS = [250, 500, 1000, 2000, 3000];
 
@@ -87,7 +89,17 @@ export class Live extends EventTarget {
     clearTimeout(this._silence);
     this._drop();
     this._enter("lost");
+    // A browser does not say why a WebSocket was refused: ask whether we are signed in still.
+    if (this._tries === 2) this._stillSignedIn();
     if (this._wanted) this._retry(RETRY_MS[Math.min(this._tries++, RETRY_MS.length - 1)]);
+  }
+
+  async _stillSignedIn() {
+    try {
+      if ((await session()) === null) dispatchEvent(new CustomEvent("hotline:signed-out"));
+    } catch {
+      // the server cannot be reached at all, which is what the banner says
+    }
   }
 
   _retry(wait) {

@@ -20,7 +20,7 @@ class Dialplans(Section):
     )
     keep: int = Field(50, ge=2, le=10000, description="versions kept of each PBX")
     return_wait_s: float = Field(
-        20,
+        20.0,
         ge=0,
         le=600,
         description="for so long a PBX that stopped answering is waited for, to put the old back",

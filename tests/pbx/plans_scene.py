@@ -53,3 +53,13 @@ def own(settings: Settings, text: str, name: str = "info.conf") -> None:
     """A dialplan of the admin's own."""
     assert settings.dialplan.custom is not None
     (settings.dialplan.custom / name).write_text(text)
+
+
+def start_again(pbx: PrivatePbx) -> None:
+    """Start a PBX that has died; its prompts are as short as they were, its steps are logged."""
+    link = pbx.places.data / "sounds/zh/hotline"
+    prompts = link.readlink()
+    pbx.start()
+    link.unlink()
+    link.symlink_to(prompts)
+    pbx.console("logger add channel steps verbose(3),notice,warning,error")

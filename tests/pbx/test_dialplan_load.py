@@ -23,7 +23,7 @@ from telephony.plans.wanted import CustomRefused
 from telephony.plans.ways import NotReachable
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import Settings
-from tests.pbx.plans_scene import WELL, as_before, own, settings_for_loads
+from tests.pbx.plans_scene import WELL, as_before, own, settings_for_loads, start_again
 from tests.pbx.scene import Talk
 
 pytestmark = pytest.mark.pbx
@@ -228,7 +228,7 @@ async def test_given_a_pbx_that_dies_as_it_is_reloaded_when_it_is_back_then_on_i
         await until(lambda: stage_of(loader) == "putting-back")
         # While it is away its files are put back already.
         await until(lambda: not (pbx.places.etc / CUSTOM_INFO).exists())
-        await asyncio.to_thread(pbx.start)
+        await asyncio.to_thread(start_again, pbx)
         with pytest.raises(NotLoaded, match=r"The old dialplan .* is back and was read back"):
             await load
         assert await running_steps(loader._client) == there

@@ -35,7 +35,8 @@ DOCUMENTS = [
 ]
 
 HTTP = [ROOT / "docs/http.md", ROOT / "docs/http.zh-CN.md"]
-PAIRS = [READMES, HTTP]
+PLANS = [ROOT / "docs/dialplans.md", ROOT / "docs/dialplans.zh-CN.md"]
+PAIRS = [READMES, HTTP, PLANS]
 
 each_readme = pytest.mark.parametrize("document", READMES, ids=lambda path: path.name)
 each_document = pytest.mark.parametrize(

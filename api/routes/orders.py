@@ -90,6 +90,9 @@ async def take_order_message(
         taken = await service.intake.take(name=platform, signature=signature, key=key, body=body)
     except LetterInvalid as error:
         return bad_request(error.fields)
+    if taken.with_matter:
+        case = taken.answer["case"]
+        await service.sites.call(case).proposals.changed(case)
     headers = {"Idempotency-Replayed": "true"} if taken.again else None
     return Response(orjson.dumps(taken.answer), headers=headers, media_type="application/json")
 

@@ -74,10 +74,14 @@ class OrderKeyReused(HotlineError):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The answer to a message; ``again``: it was taken before, and is answered as then."""
+    """The answer to a message; ``again``: it was taken before, and is answered as then.
+
+    ``with_matter``: its case has got a matter now.
+    """
 
     answer: Mapping[str, Any]
     again: bool
+    with_matter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,8 @@ class OrdersBook:
             told = answer.model_dump()
             which = (TAKEN.c.platform == platform.id, TAKEN.c.key == letter.id)
             await connection.execute(update(TAKEN).where(*which).values(answer=told))
-        return Received(told, again=False)
+        with_matter = isinstance(letter, NewLetter) and letter.data.matter is not None
+        return Received(told, again=False, with_matter=with_matter)
 
     def _insert(self, target: Any) -> Any:
         return (sqlite_insert if self._database.is_sqlite else postgres_insert)(target)

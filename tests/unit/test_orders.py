@@ -371,7 +371,13 @@ async def test_given_a_new_order_with_a_matter_of_our_directory_then_it_has_its_
     rows = "code,name,category,direction,desk,feedback_h\n7,信号灯,建议,both,122,16\n"
     kind = {"Content-Type": "text/csv"}
     await run.ask("POST", "/matters/import", content=rows.encode(), headers=kind)
+    told: list[dict[str, Any]] = []
+    for site in run.service.sites:
+        site.proposals._tell = told.append
     case = (await run.send(NEW)).json()["case"]
+    # The floor hears of it at once, and once.
+    await run.send(NEW, at=time.time() + 1)
+    assert [(one["case"], one["matter"], one["desk"]) for one in told] == [(case, "信号灯", "122")]
     proposal = await run.ask("GET", f"/cases/{case}/proposal", "8002")
     assert (proposal["matter"]["code"], proposal["matter"]["feedback_h"]) == ("7", 16)
     assert (proposal["desk"], proposal["version"]) == ("122", 1)

@@ -52,7 +52,8 @@ def timed(arguments: list[str], cache: Path) -> tuple[float, str]:
     )
     took = time.monotonic() - begun
     if done.returncode:
-        raise SystemExit(f"check {' '.join(arguments)} refuses:\n{done.stdout}{done.stderr}")
+        errors = [line for line in done.stdout.splitlines() if " error " in line]
+        raise SystemExit(f"check {' '.join(arguments)} refuses: {errors[:5]}{done.stderr}")
     return took, done.stdout.strip().splitlines()[-1]
 
 

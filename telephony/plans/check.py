@@ -69,7 +69,7 @@ def judged(found: Set, names: Names, exists: Exists, program: AsteriskProgram) -
     """What our rules find in files that are loaded together, and what Asterisk says of them."""
     mirror = Mirror(found.configs)
     with ThreadPoolExecutor(1) as aside:
-        judging = aside.submit(judge, program, mirror.files)
+        judging = aside.submit(judge, program, mirror.files, list(found.own.contexts))
         findings = found.examine(names, exists)
         verdict = judging.result()
     return Findings([*findings, *compare_with(verdict, mirror, found.own, findings)])

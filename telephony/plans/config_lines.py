@@ -70,6 +70,7 @@ class _Reader:
         self.config = Config()
         self._resolve = resolve
         self._section: Section | None = None
+        self._there: dict[str, Section] = {}
 
     def file(self, name: str, text: str, depth: int) -> None:
         self.config.texts[name] = text
@@ -114,7 +115,7 @@ class _Reader:
         self._begin(name, number, title, [one.strip() for one in options.split(",")])
 
     def _begin(self, name: str, number: int, title: str, options: list[str]) -> None:
-        there = {section.name: section for section in self.config.sections}
+        there = self._there
         section = Section(title, name, number)
         if any(one.startswith("+") for one in options):
             if title in there:
@@ -129,8 +130,9 @@ class _Reader:
                     section.lines += there[option].lines
                 else:
                     self._found("template-missing", name, number, name=option)
-        if section.name not in there or there[title] is not section:
+        if there.get(title) is not section:
             self.config.sections.append(section)
+            there.setdefault(title, section)
         self._section = section
 
     def _directive(self, name: str, number: int, line: str, depth: int) -> None:

@@ -184,7 +184,6 @@ class _Context:
             return
         if not comma or not call.strip():
             self._found("no-application", line, name=name)
-            return
         app, data = self._call(line, call.lstrip())
         if priority == HINT:
             self.context.extens.setdefault(name, {}).setdefault(
@@ -200,20 +199,20 @@ class _Context:
 
     def _priority(self, line: Line, exten: str, written: str) -> tuple[int | None, str]:
         number, bracket, label = written.partition("(")
-        if bracket:
-            label, closed, after = label.partition(")")
-            if not closed or after.strip() or not label.strip():
-                self._found("bad-label", line, text=written)
-                if not closed:
-                    return None, ""
+        label, closed, after = label.partition(")")
+        if bracket and not closed:
+            self._found("bad-label", line, text=written)
+            return None, ""
         number, _, more = number.strip().partition("+")
         priority = self._number(line, exten, number.strip())
         if priority is None:
             return None, ""
+        if bracket and (after.strip() or not label.strip()):
+            self._found("bad-label", line, text=written)
         if more:
             found = re.match(r"\s*(\d+)", more)
             priority += int(found.group(1)) if found else 0
-        return priority, label.strip()
+        return priority, label
 
     def _number(self, line: Line, exten: str, number: str) -> int | None:
         if number == "hint":
@@ -246,13 +245,13 @@ class _Context:
         data, closed, after = rest.rpartition(")")
         if not closed:
             self._found("parenthesis", line, text=call[:80])
-            return app.strip(), rest
+            return app, rest
         if after.strip():
             self._found("text-after-step", line, text=after.strip()[:80])
         problem = unbalanced(data, prose=app.strip().lower() in PROSE)
         if problem:
             self._found("unbalanced", line, text=problem)
-        return app.strip(), data
+        return app, data
 
 
 def _first(value: str) -> tuple[str, str]:

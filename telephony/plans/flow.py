@@ -112,7 +112,7 @@ def _of_extension(
                 add("unreachable-step", step, where=f"{where},{step.priority}", before=last.app)
         if not dead:
             last = step
-    if not ends(last) and not quiet:
+    if last.app and not ends(last) and not quiet:
         add("no-way-out", last, where=where, app=last.app)
     return found
 

@@ -67,12 +67,13 @@ def compare_with(
     errors = any(one.severity == "error" for one in found)
     made = []
     for complaint in verdict.complaints:
-        file = mirror.own_name(complaint.file)
+        file, line = mirror.own_name(complaint.file), complaint.line
+        if not file and (quoted := re.search(r"'(.+?)'", complaint.text)):
+            file, line = _including(plan, quoted[1])
         if any(one in complaint.text for one in NO_MATTER):
             continue
-        if file and complaint.line and (file, complaint.line) not in told:
-            values = {"text": complaint.text}
-            made.append(Finding("asterisk-says", file, complaint.line, values))
+        if file and line and (file, line) not in told:
+            made.append(Finding("asterisk-says", file, line, {"text": complaint.text}))
     if not verdict.loaded:
         if not errors and not made:
             text = "; ".join(one.text for one in verdict.complaints) or "nothing was loaded"
@@ -81,6 +82,15 @@ def compare_with(
     return made + [
         one for one in _differences(verdict.steps, mirror, plan) if (one.file, one.line) not in told
     ]
+
+
+def _including(plan: Plan, text: str) -> tuple[str, int]:
+    """The include that a complaint without a line is about: it quotes a time of it."""
+    for context in plan.contexts.values():
+        for line in context.includes:
+            if text in line.value.partition(",")[2]:
+                return line.file, line.number
+    return "", 0
 
 
 def _some_file(plan: Plan) -> str:

@@ -15,7 +15,8 @@ FUNCTION = re.compile(r"\$\{\s*([A-Za-z_][A-Za-z0-9_]*)\(")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What an Asterisk of one version can do: each name with the module that brings it ("": core).
+    """What an Asterisk of one version can do: each name with the module that brings it
+    ("": core; several that do are joined by ``|``).
 
     ``loaded`` are the modules of the PBX in use, where they are known.
     """
@@ -40,7 +41,7 @@ def check_names(plan: Plan, names: Names) -> list[Finding]:
         if step.priority == HINT:
             continue
         for app, _, _ in calls(step):
-            if not is_computed(app):
+            if app and not is_computed(app):
                 found += _one(step, "application", app, names.app(app), names)
         for function in functions(step):
             found += _one(step, "function", function, names.functions.get(function), names)
@@ -64,8 +65,8 @@ def _one(step: Step, kind: str, name: str, module: str | None, names: Names) -> 
     if module is None:
         code = f"unknown-{kind}"
         values = {"name": name[:60], "version": names.version}
-    elif module and names.loaded is not None and module not in names.loaded:
-        code, values = "module-not-loaded", {"name": name, "module": module}
+    elif module and names.loaded is not None and names.loaded.isdisjoint(module.split("|")):
+        code, values = "module-not-loaded", {"name": name, "module": module.replace("|", ", ")}
     else:
         return []
     return [Finding(code, step.file, step.line, values)]

@@ -119,6 +119,8 @@ class Places:
         if target.priority is None:
             return [one for steps in extens for one in steps.values() if one.priority != HINT]
         wanted = target.priority
+        if not wanted:
+            return []
         if relative := re.fullmatch(r"([+-])(\d+)", wanted):
             wanted = str(step.priority + int(wanted if relative[1] == "-" else relative[2]))
         number = re.fullmatch(r"-?\d+", wanted)

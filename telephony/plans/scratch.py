@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,17 +77,28 @@ class Verdict:
     complaints: list[Complaint]
 
 
-def judge(program: AsteriskProgram, files: Mapping[str, str]) -> Verdict:
+def judge(program: AsteriskProgram, files: Mapping[str, str], contexts: Collection[str]) -> Verdict:
     """Let Asterisk read ``extensions.conf`` of ``files`` and tell what it has then.
 
-    Raises :class:`~telephony.errors.SetupError` when it cannot be started.
+    ``contexts``: those that may be there. Raises :class:`~telephony.errors.SetupError` when it
+    cannot be started.
     """
     with _running(program, READER, files) as scratch:
         shown = scratch.ask("dialplan show")
+        if not _is_whole(shown):
+            # Its console drops what is not taken from it at once; of little it drops nothing.
+            shown = "".join(scratch.ask(f"dialplan show {name}") for name in contexts)
         log = scratch.log()
     steps = list(read_shown(shown))
     loaded = "pbx_config declined" not in log
     return Verdict(loaded, steps, list(read_log(log)))
+
+
+def _is_whole(shown: str) -> bool:
+    """Whether all the priorities that are counted at its end are there."""
+    said = re.search(r"\((\d+) priorit(?:y|ies)\) in \d+ context", shown)
+    lines = re.findall(r"^ .*?(?:\d+\. |hint: )", shown, re.MULTILINE)
+    return said is not None and int(said[1]) == len(lines)
 
 
 def names_of(program: AsteriskProgram) -> Names:
@@ -128,22 +139,27 @@ def _ask_names(program: AsteriskProgram) -> dict[str, dict[str, str]]:
     with _running(program, f"[modules]\nautoload = no\n{loads}", files) as scratch:
         apps = re.findall(r"^\s*(\S+): ", scratch.ask("core show applications"), re.MULTILINE)
         functions = re.findall(r"^(\w+)\s+\w+\(", scratch.ask("core show functions"), re.MULTILINE)
-    modules = _modules(program.data / "documentation" / "core-en_US.xml")
+    documented = _documented(program)
+    # A module that wants files of its own before it loads is there all the same.
     return {
-        "apps": {name: modules["application"].get(name, "") for name in sorted(apps)},
-        "functions": {name: modules["function"].get(name, "") for name in sorted(functions)},
+        "apps": dict.fromkeys(sorted(apps), "") | documented["application"],
+        "functions": dict.fromkeys(sorted(functions), "") | documented["function"],
     }
 
 
-def _modules(documentation: Path) -> dict[str, dict[str, str]]:
-    """Which module brings an application or function, as Asterisk's own documentation has it."""
+def _documented(program: AsteriskProgram) -> dict[str, dict[str, str]]:
+    """Applications and functions of the modules that there are, by Asterisk's documentation."""
+    documentation = program.data / "documentation" / "core-en_US.xml"
+    files = {path.stem for path in program.modules.glob("*.so")}
     found: dict[str, dict[str, str]] = {"application": {}, "function": {}}
     if documentation.exists():
         text = documentation.read_text(encoding="utf-8", errors="replace")
         for kind, name, module in re.findall(
             r'<(application|function) name="([^"]+)"[^>]* module="([^"]+)"', text
         ):
-            found[kind][name] = module
+            if module in files:
+                others = found[kind].get(name)
+                found[kind][name] = f"{others}|{module}" if others else module
     return found
 
 
@@ -255,7 +271,7 @@ def read_shown(text: str) -> Iterator[Shown]:
             yield Shown(context, exten, int(step[3]), label, written, file, number)
 
 
-ABOUT = re.compile(r"(?:config|pbx_config|pbx)\.c: (.*)$")
+ABOUT = re.compile(r"(?:config|pbx_config|pbx_timing|pbx)\.c: (.*)$")
 PLACE = re.compile(r"(?:at|,|in|on include at) line (\d+) of (\S+?)(?:!| --|\s|$)")
 
 

@@ -1,0 +1,388 @@
+"""What ``hotline dialplan check`` finds: by rules, and by what a real Asterisk said."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from bench.dialplan_mutants import BROKEN, HARMLESS, file_gone, mutants, reordered
+from telephony.dialplan import SOUNDS
+from telephony.plans.calls import Target, split, targets
+from telephony.plans.check import Reference, Set, is_dialplan, loaded_modules, rendered
+from telephony.plans.config_lines import read_config
+from telephony.plans.dialplan_lines import Step, read_plan, unbalanced
+from telephony.plans.finding_codes import CODES
+from telephony.plans.findings import Finding, Findings
+from telephony.plans.mirror import Mirror, compare_with
+from telephony.plans.names import Names
+from telephony.plans.places import matches
+from telephony.plans.prompts import SoundFolders
+from telephony.plans.scratch import Verdict, read_log, read_shown
+from telephony.settings import Settings, load_settings
+
+REPLAY = Path(__file__).resolve().parent.parent / "replay"
+ROOT = {"extensions.conf": '#include "hotline/extensions/*.conf"\n'}
+MUTANTS_OF_A_KIND = 2
+SEED = 7
+OWN = ("own.conf",)
+
+
+@cache
+def settings() -> Settings:
+    return load_settings(pbx={"ami_secret": "a-secret-of-the-tests"})
+
+
+@cache
+def reference() -> Reference:
+    return Reference(rendered(settings()))
+
+
+@cache
+def names() -> Names:
+    return Names(**json.loads((REPLAY / "asterisk_names.json").read_text()))
+
+
+def examine(
+    files: dict[str, str], roots: tuple[str, ...] = (), modules: frozenset[str] | None = None
+) -> Findings:
+    known = Names(names().version, names().apps, names().functions, modules)
+    exists = SoundFolders({"zh": [SOUNDS / "zh"], "en": [SOUNDS / "en"]}, [SOUNDS / "en"])
+    # A plan of one's own is looked at alone, for speed.
+    beside: dict[str, str] | None = {} if roots == OWN else None
+    found = Set(files, settings(), reference(), roots, beside=beside)
+    return Findings(found.examine(known, exists))
+
+
+def errors(text: str, **more: str) -> list[tuple[int, str]]:
+    """Lines and codes of a plan of one's own."""
+    files = {"own.conf": text, **more}
+    found = examine(files, OWN).errors
+    assert all(one.file == "own.conf" for one in found)
+    return [(one.line, one.code) for one in found]
+
+
+def plan(*lines: str) -> str:
+    return "\n".join(["[own]", *lines, ""])
+
+
+# What is found, the line that is told (the first is [own]), and the plan: nothing else is told.
+CASES = """
+no-equals 3: exten => 1,1,Answer() | same n,NoOp() | same => n,Hangup()
+bad-priority 3: exten => 1,1,Answer() | same => n NoOp() | same => n,Hangup()
+parenthesis 2: exten => 1,1,Set(A=1 | same => n,Hangup()
+unbalanced 2: exten => 1,1,Set(A=${B) | same => n,Hangup()
+same-first 2: same => n,Hangup()
+next-first 2: exten => 1,n,Hangup()
+bad-priority 2: exten => 1,0,Hangup()
+bad-label 2: exten => 1,1(a,Hangup()
+text-after-step 2: exten => 1,1,Hangup() now
+unknown-directive 3: exten => 1,1,Hangup() | sam => n,NoOp()
+no-application 2: exten => 1,1 | exten => 2,1,Hangup()
+include-missing 2: #include gone.conf | exten => 1,1,Hangup()
+exec 2: #exec /bin/date | exten => 1,1,Hangup()
+comment-open 3: exten => 1,1,Hangup() | ;-- so | same => n,NoOp()
+unknown-application 2: exten => 1,1,Hungup() | same => n,Hangup()
+unknown-application 2: exten => 1,1,ExecIf($[1]?Playbak(beep)) | same => n,Hangup()
+unknown-function 2: exten => 1,1,Set(A=${LENN(x)}) | same => n,Hangup()
+unknown-function 2: exten => 1,1,Set(CALLERIDD(num)=1) | same => n,Hangup()
+target-context 2: exten => 1,1,Goto(gone,s,1)
+target-extension 2: exten => 1,1,Goto(2,1)
+target-priority 2: exten => 1,1,Goto(gone)
+target-priority 2: exten => 1,1,Goto(1,7)
+target-priority 3: exten => 1,1,GotoIf($[1]?:) | same => n,Goto()
+target-priority 2: exten => 1,1,GotoIf($[1]?gone) | same => n,Hangup()
+target-context 2: exten => 1,1,GotoIfTime(*,*,*,*?gone,s,1) | same => n,Hangup()
+target-context 2: exten => 1,1,ExecIf($[1]?Gosub(gone,s,1(x))) | same => n,Hangup()
+target-extension 2: exten => 1,1,Dial(PJSIP/1&Local/9@own/n) | same => n,Hangup()
+target-context 2: exten => 1,1,Dial(PJSIP/1,9,tU(gone^a)g) | same => n,Hangup()
+target-context 2: exten => 1,1,Queue(q,cF(gone^s^1)) | same => n,Hangup()
+target-context 2: exten => 1,1,ChannelRedirect(${A},gone,s,1) | same => n,Hangup()
+target-context 2: exten => 1,1,Originate(PJSIP/1,exten,gone,s,1) | same => n,Hangup()
+target-context 2: exten => 1,1,Set(CHANNEL(hangup_handler_push)=gone,s,1) | same => n,Hangup()
+include-context 2: include => gone | exten => 1,1,Hangup()
+no-priority-1 2: exten => 1,2,Hangup()
+priority-gap 3: exten => 1,1,Answer() | same => 3,Hangup()
+priority-twice 3: exten => 1,1,Hangup() | exten => 1,1,Hangup()
+label-twice 3: exten => 1,1(a),Answer() | same => n(a),Hangup()
+unreachable-step 3: exten => 1,1,Hangup() | same => n,Answer() | same => n,Hangup()
+no-way-out 3: exten => 1,1,Answer() | same => n,Playback(hotline/goodbye)
+loop-without-exit 2: exten => 1,1(a),Wait(1) | same => n,Goto(a)
+prompt-missing 2: exten => 1,1,Playback(hotline/goodby) | same => n,Hangup()
+prompt-missing 2: exten => 1,1,Read(A,hotline/confirm&gone,1) | same => n,Hangup()
+"""
+
+
+@pytest.mark.parametrize("case", CASES.strip().splitlines())
+def test_given_a_plan_with_one_mistake_then_its_line_is_told_and_nothing_else(case: str) -> None:
+    told, _, steps = case.partition(": ")
+    code, line = told.split()
+    assert errors(plan(*steps.split(" | "))) == [(int(line), code)]
+
+
+def test_given_files_that_asterisk_does_not_load_at_all_then_the_line_is_told() -> None:
+    good = plan("exten => 1,1,Hangup()")
+    assert errors("exten => 1,1,Hangup()\n" + good) == [(1, "before-section")]
+    assert (3, "bad-section") in errors(good + "[next\nexten => 1,1,Hangup()\n")
+    assert errors(good + "[gone](+)\nexten => 1,1,Hangup()\n") == [(3, "template-missing")]
+    assert errors(good + "[a](gone)\nexten => 1,1,Hangup()\n") == [(3, "template-missing")]
+
+
+def test_given_what_asterisk_takes_then_nothing_is_told() -> None:
+    text = """[globals]
+NEAR = 61
+[base](!)
+exten => h,1,NoOp(over)
+[house](base)
+exten => _${NEAR}XX,1,GotoIf($["${CALLERID(num)}" = "1"]?other,s,1:1,menu)
+exten => 1,1,Answer()
+ same => n(menu),Background(hotline/confirm)
+ same => n,WaitExten(5)
+ same => n,Goto(menu)
+exten => 2,1,Goto(${NEXT})
+exten => 3,1,Gosub(routine,s,1(a,b(c)))
+ same => n,ExecIf($["${A}" = "(x"]?Goto(other,s,last):Hangup(16))
+ same => n,Dial(Local/9@other/n,20,gG(pair^s^1)b(routine^s^1(x)))
+ same => n,Goto(1,1)
+include => other,09:00-17:00,mon-fri,*,*
+[other]
+exten => s,1,Set(A=a\\;b) ; a note; with another
+;-- exten => s,2,Hangup() ;-- nested --; --;
+exten => s,n(last),Goto(house,6123,1)
+exten => 9/123,1,Hangup()
+exten => 9,1,Hangup()
+exten => _[a-c]X!,1,Hangup()
+[pair]
+exten => s,1,Hangup()
+ same => n,Hangup()
+[routine]
+exten => s,1,GotoIf($[${LEN(${ARG1})} > 1]?yes)
+ same => n,Return(${IF($[1]?a:b)})
+ same => n(yes),Return()
+[house](+)
+exten => 4,1,Goto(2,1)
+"""
+    findings = examine({"own.conf": text}, OWN)
+    assert [str(one) for one in findings.errors] == []
+    assert [(one.line, one.code) for one in findings if one.severity == "note"] == [
+        (11, "target-computed")
+    ]
+
+
+def test_given_modules_conf_when_an_application_is_of_a_module_that_is_not_loaded_then_told() -> (
+    None
+):
+    files = {"modules.conf": "[modules]\nautoload = no\nload = app_dial.so\nload = pbx_config.so\n"}
+    modules = loaded_modules(files)
+    own = plan("exten => 1,1,Dial(PJSIP/1)", "same => n,VoiceMail(1)", "same => n,Hangup()")
+    found = examine({**files, "own.conf": own}, OWN, modules)
+    assert [(one.line, one.code) for one in found.errors] == [(3, "module-not-loaded")]
+    assert loaded_modules({"modules.conf": "[modules]\nautoload = yes\n"}) is None
+
+
+def test_given_pjsip_conf_when_a_device_is_not_in_it_then_told() -> None:
+    pjsip = "[common](!)\ntype = endpoint\n[6101](common)\n[trunk](common)\n[6101]\ntype = aor\n"
+    own = plan("exten => 1,1,Dial(PJSIP/6101&PJSIP/6102)", "same => n,Dial(PJSIP/${A}@trunk)",
+               "same => n,Dial(PJSIP/5@trunk)", "same => n,Hangup()")  # fmt: skip
+    assert errors(own, **{"pjsip.conf": pjsip}) == [(2, "device-missing")]
+    assert errors(own) == []
+
+
+def test_given_files_that_include_each_other_then_each_finding_is_in_its_own_file() -> None:
+    files = {
+        "extensions.conf": '[first]\nexten => 1,1,Goto(second,1,1)\n#include "parts/*.conf"\n',
+        "parts/a.conf": "exten => 2,1,Goto(gone,1,1)\n[second]\nexten => 1,1,Hangup()\n",
+        "parts/b.conf": "[third]\nexten => 1,1,Goto(first,2,1)\n",
+    }
+    assert [(one.file, one.line, one.code) for one in examine(files).errors] == [
+        ("parts/a.conf", 1, "target-context")
+    ]
+
+
+def test_given_our_dialplan_as_rendered_then_nothing_but_notes() -> None:
+    found = examine({**reference().texts, **ROOT})
+    assert [str(one) for one in found if one.severity != "note"] == []
+
+
+def ours() -> dict[str, str]:
+    return {**{n: t for n, t in reference().texts.items() if is_dialplan(n)}, **ROOT}
+
+
+def others() -> dict[str, str]:
+    return {n: t for n, t in reference().texts.items() if not is_dialplan(n)}
+
+
+def test_given_our_dialplan_when_one_thing_sends_a_caller_elsewhere_then_it_is_refused() -> None:
+    made = [file_gone(ours(), SEED)]
+    made += mutants(ours(), BROKEN, len(BROKEN) * MUTANTS_OF_A_KIND, SEED)
+    assert len({one.kind for one in made}) >= 20
+    for one in made:
+        found = examine({**others(), **one.files}).errors
+        assert found, f"{one.kind}: {one.file}:{one.line}: {one.what}"
+        assert any(each.line > 0 for each in found)
+
+
+def test_given_our_dialplan_when_nothing_that_matters_is_changed_then_it_is_not_refused() -> None:
+    made = [reordered(ours(), SEED)]
+    made += islice(mutants(ours(), HARMLESS, 1000, SEED), len(HARMLESS) * MUTANTS_OF_A_KIND)
+    for one in made:
+        found = examine({**others(), **one.files}).errors
+        assert not found, f"{one.kind}: {one.file}:{one.line}: {one.what}: {found[0]}"
+
+
+def test_given_one_file_of_ours_edited_by_hand_when_checked_alone_then_the_line_is_told() -> None:
+    name = "hotline/extensions/keys.conf"
+    text = reference().texts[name]
+    edited = text.replace("${PEER},hotline-transfer,", "${PEER},hotline-way-back,")
+    line = 1 + next(at for at, one in enumerate(edited.split("\n")) if "hotline-way-back" in one)
+    assert [str(one) for one in examine({name: text}).errors] == []
+    found = examine({name: edited}).errors
+    assert (name, line, "ours-changed") in [(one.file, one.line, one.code) for one in found]
+
+
+def test_given_an_own_file_that_touches_a_context_of_ours_then_it_is_refused() -> None:
+    own = "[hotline-way-back]\nexten => s,1,Hangup()\n"
+    assert ("ours-changed") in [code for _, code in errors(own)]
+    trunk = f"[{settings().trunk_context}]\nexten => 5551234,1,Hangup()\n"
+    assert errors(trunk) == []
+
+
+# What a real Asterisk 22 said of the same lines.
+
+
+def recorded(text: str) -> tuple[Verdict, list[Finding], list[Finding]]:
+    config = read_config("edges.conf", text)
+    shown = (REPLAY / "dialplan_edges.show").read_text()
+    log = (REPLAY / "dialplan_edges.log").read_text()
+    verdict = Verdict(True, list(read_shown(shown)), list(read_log(log)))
+    own = read_plan(config)
+    return verdict, own.findings, compare_with(verdict, Mirror([config]), own, own.findings)
+
+
+def line_of(text: str, line: str) -> int:
+    return 1 + text.split("\n").index(line)
+
+
+def test_given_every_odd_line_then_our_reading_and_asterisks_are_the_same() -> None:
+    text = (REPLAY / "dialplan_edges.conf").read_text()
+    verdict, found, differences = recorded(text)
+    assert len(verdict.steps) > 60
+    # += adds to the value before, a name of more than 79 is cut, 25:00 is no time: Asterisk tells.
+    plus, cut, time = (
+        line_of(text, "exten += g,1,NoOp(x)") - 1,
+        line_of(text, "exten => s,1,NoOp(long ctx)"),
+        line_of(text, "include => b,25:00-99:00,xyz"),
+    )
+    assert {(one.line, one.code) for one in differences} == {
+        (plus, "asterisk-differs"),
+        (cut, "asterisk-differs"),
+        (time, "asterisk-says"),
+    }
+    told = {one.line for one in found}
+    complained = {one.line for one in verdict.complaints if one.line}
+    assert len(complained) > 15
+    assert complained <= told
+
+
+def test_given_a_line_that_we_misread_then_asterisk_has_the_last_word() -> None:
+    text = (REPLAY / "dialplan_edges.conf").read_text()
+    line = line_of(text, "same => n,NoOp(after)")
+    _, _, before = recorded(text)
+    _, _, differences = recorded(text.replace("same => n,NoOp(after)", "same => n,NoOp(before)"))
+    more = {one for one in differences if str(one) not in map(str, before)}
+    assert [(one.line, one.code) for one in more] == [(line, "asterisk-differs")]
+
+
+def test_given_a_complaint_about_a_line_in_which_nothing_was_found_then_it_is_told() -> None:
+    config = read_config("a.conf", "[a]\nexten => s,1,Hangup()\ninclude => b,25:00-26:00,*,*,*\n")
+    log = (
+        "[Nov 24 14:00:00] WARNING[1] pbx_config.c: Something new at line 2 of f0.conf\n"
+        "[Nov 24 14:00:00] WARNING[1] pbx_timing.c: '25:00' isn't a valid start time.\n"
+        "[Nov 24 14:00:00] NOTICE[1] pbx_config.c: All is well at line 1 of f0.conf\n"
+    )
+    own = read_plan(config)
+    verdict = Verdict(False, [], list(read_log(log)))
+    found = compare_with(verdict, Mirror([config]), own, own.findings)
+    assert [(one.file, one.line, one.code) for one in found] == [
+        ("a.conf", 2, "asterisk-says"),
+        ("a.conf", 3, "asterisk-says"),
+    ]
+
+
+def test_given_nothing_loaded_and_no_reason_then_that_is_an_error() -> None:
+    config = read_config("a.conf", "[a]\nexten => s,1,Hangup()\n")
+    found = compare_with(Verdict(False, [], []), Mirror([config]), read_plan(config), [])
+    assert [one.code for one in found] == ["asterisk-says"]
+
+
+# The parts.
+
+
+def test_arguments_are_split_where_asterisk_splits_them() -> None:
+    assert split("a,${B(c,d)},$[1,2],(e,f),\"g,h\",i\\,j") == [
+        "a", "${B(c,d)}", "$[1,2]", "(e,f)", '"g,h"', "i\\,j",
+    ]  # fmt: skip
+    assert split("a?b:c", "?", 1) == ["a", "b:c"]
+
+
+@pytest.mark.parametrize(
+    ("data", "wrong"),
+    [
+        ("${A}", ""),
+        ("${A", "{"),
+        ("$[${A} = 1", "["),
+        ("a)b", ")"),
+        ('"(" ${B}', ""),
+        ("\\(", ""),
+        ("${A}}", "}"),
+    ],
+)
+def test_brackets_without_their_other_half_are_found(data: str, wrong: str) -> None:
+    assert unbalanced(data) == wrong
+
+
+def test_patterns_match_what_asterisk_matches() -> None:
+    assert matches("_X.", "12")
+    assert not matches("_X.", "1")
+    assert matches("_N[2-46]Z!", "941")
+    assert not matches("_N[2-46]Z!", "951")
+    assert matches("_X-X", "12")
+    assert matches("8000", "8000")
+    assert not matches("8000", "800")
+
+
+def test_targets_of_options_and_computed_parts() -> None:
+    def of(app: str, data: str) -> list[tuple[str | None, str | None, str | None]]:
+        step = Step("c", "s", 1, "", app, data, "f", 1)
+        return [(one.context, one.exten, one.priority) for one in targets(step)]
+
+    assert of("Dial", "PJSIP/1,9,gU(up^${A})b(set^x^2(y))") == [("up", "s", "1"), ("set", "x", "2")]
+    assert of("Goto", "a,${B},1") == [("a", None, "1")]
+    assert of("Goto", "${A}") == [(None, None, None)]
+    assert of("GotoIf", "$[1?2]?x:y,1") == [("", "", "x"), ("", "y", "1")]
+    assert isinstance(targets(Step("c", "s", 1, "", "Goto", "x", "f", 1))[0], Target)
+
+
+def test_every_code_says_what_and_why_in_both_languages() -> None:
+    for code, words in CODES.items():
+        assert all((words.what, words.what_zh, words.why, words.why_zh)), code
+        fields = [
+            {f.split("}")[0] for f in text.split("{")[1:]}
+            for text in (words.what, words.what_zh)
+        ]
+        assert fields[0] == fields[1], code
+        assert any("\u4e00" <= sign <= "\u9fff" for sign in words.what_zh + words.why_zh), code
+
+
+def test_findings_come_once_in_order_and_as_json() -> None:
+    twice = Finding("no-way-out", "b.conf", 2, {"where": "a,s", "app": "Wait"})
+    found = Findings(
+        [twice, twice, Finding("target-computed", "a.conf", 9, {"app": "Goto", "target": "${A}"})]
+    )
+    assert [one.file for one in found] == ["a.conf", "b.conf"]
+    made = found.as_json()
+    assert (made["ok"], made["errors"], made["notes"]) == (False, 1, 1)
+    assert made["findings"][1]["what"] == "a,s ends with Wait, and nothing says what follows"

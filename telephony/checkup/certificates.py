@@ -31,17 +31,19 @@ class Certificate:
 
 
 def end_of(der: bytes) -> datetime:
-    """When a certificate ends (RFC 5280, 4.1.2.5). Raises ``ValueError`` for what is none."""
-    certificate, _ = _element(der)
-    signed, _ = _element(certificate)
-    fields = _elements(signed)
-    # The version is optional and the only field with this tag.
-    parts = [value for tag, value in fields if tag != 0xA0]
-    validity = _elements(parts[3])
-    (_, _), (tag, value) = validity
-    text = value.decode("ascii")
-    form = "%y%m%d%H%M%SZ" if tag == 0x17 else "%Y%m%d%H%M%SZ"
-    return datetime.strptime(text, form).replace(tzinfo=UTC)
+    """When a certificate ends (RFC 5280, 4.1.2.5). Raises :class:`NotChecked` for what is none."""
+    try:
+        certificate, _ = _element(der)
+        signed, _ = _element(certificate)
+        # The version is optional and the only field with this tag.
+        fields = [value for tag, value in _elements(signed) if tag != 0xA0]
+        (_, _), (tag, value) = _elements(fields[3])
+        form = "%y%m%d%H%M%SZ" if tag == 0x17 else "%Y%m%d%H%M%SZ"
+        return datetime.strptime(value.decode("ascii"), form).replace(tzinfo=UTC)
+    except (ValueError, IndexError):
+        raise NotChecked(
+            "what is named as a certificate is none", todo="look at the file with openssl x509"
+        ) from None
 
 
 def _element(der: bytes) -> tuple[bytes, bytes]:

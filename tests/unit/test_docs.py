@@ -30,13 +30,15 @@ DOCUMENTS = [
     *READMES,
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs/guides").glob("*.md")),
     ROOT / "docker/README.md",
     ROOT / "dialplans/sounds/README.md",
 ]
 
 HTTP = [ROOT / "docs/http.md", ROOT / "docs/http.zh-CN.md"]
 PLANS = [ROOT / "docs/dialplans.md", ROOT / "docs/dialplans.zh-CN.md"]
-PAIRS = [READMES, HTTP, PLANS]
+SUPERVISOR = [ROOT / "docs/guides/supervisor.md", ROOT / "docs/guides/supervisor.zh-CN.md"]
+PAIRS = [READMES, HTTP, PLANS, SUPERVISOR]
 
 each_readme = pytest.mark.parametrize("document", READMES, ids=lambda path: path.name)
 each_document = pytest.mark.parametrize(

@@ -71,7 +71,9 @@ def show(page: Page, hash_: str) -> None:
 def assert_usable(page: Page, what: str, **only: Any) -> None:
     """No fault of WCAG 2.1 A and AA that axe-core finds, and nothing wider than the screen."""
     wanted = only or {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
-    found = Axe().run(page, options={"runOnly": wanted})
+    # Rows of a list are alike, and each takes as long as a page.
+    like_others = {"exclude": [["table.rows tbody tr:nth-child(n + 4)"]]}
+    found = Axe().run(page, context=like_others, options={"runOnly": wanted})
     assert found.violations_count == 0, f"{what}: {found.generate_report()}"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), what
 

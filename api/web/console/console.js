@@ -3,8 +3,8 @@ import { html, useEffect, useState } from "../vendor/preact-htm.js";
 import { errorWords } from "../shared/http.js";
 import { t } from "../shared/i18n.js";
 import { Live } from "../shared/live.js";
-import { Shell, start, useEvents } from "../shared/shell.js";
-import { loadNames } from "./names.js";
+import { Shell, start, tell, useEvents } from "../shared/shell.js";
+import { loadNames, partyName } from "./names.js";
 import { Loading } from "./parts.js";
 import { parse } from "./route.js";
 import "./words.js";
@@ -51,6 +51,15 @@ function Console({ who, live, names }) {
       left = true;
     };
   }, [route.page]);
+  useEffect(() => {
+    // Somebody was told of what is late: who looks at the console hears of it at once.
+    const onDeadline = ({ detail }) => {
+      if (detail.step === "remind") return;
+      tell(t("deadline.news", { what: t(`deadline.${detail.kind}`), who: partyName(detail.holder, names), case: detail.case }));
+    };
+    live.addEventListener("deadline", onDeadline);
+    return () => live.removeEventListener("deadline", onDeadline);
+  }, [live, names]);
   const { View, error } = loaded;
   const ready = loaded.page === route.page;
   const content = error && ready ? html`<p role="alert" class="card">${t("shell.failed", { why: errorWords(error) })}</p>`

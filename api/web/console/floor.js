@@ -60,7 +60,7 @@ export function Floor({ live, names, who }) {
     <${Heading} tools=${html`<a class="button" href="#wall">${t("page.wall")}</a>`}>${t("page.floor")}<//>
     <${Strip} live=${live} callers=${callers} now=${now} figures=${figures} />
     <div class="floor-grid">
-      <${Queue} callers=${callers} now=${now} goal=${figures.now ? figures.now.answer_within_s : 15} />
+      <${Queue} callers=${callers} several=${live.queues.size > 1} now=${now} goal=${figures.now ? figures.now.answer_within_s : 15} />
       <${Calls} calls=${calls} now=${now} names=${names} who=${who} live=${live} />
       <${Agents} agents=${agents} now=${now} />
     </div>
@@ -95,11 +95,11 @@ function Figure({ name, value, note, kind = "", href, values = {} }) {
     : html`<div class=${`figure ${kind}`} data-figure=${name}>${inside}</div>`;
 }
 
-function Queue({ callers, now, goal }) {
+function Queue({ callers, now, goal, several }) {
   return html`<section class="card" aria-labelledby="queue-title"><h2 id="queue-title">${t("floor.queue")} <${Tag}>${callers.length}<//></h2>
     ${callers.length ? html`<ol class="list" data-part="queue">${callers.map((one) => {
       const late = (now - Date.parse(one.since)) / 1000 > goal;
-      return html`<li class="spread" key=${one.call}><span><b class="number">${one.position}</b> <span class="number">${one.caller || t("story.hidden")}</span></span>
+      return html`<li class="spread" key=${one.call}><span><b class="number">${one.position}</b> <span class="number">${one.caller || t("story.hidden")}</span>${several && html` <${Tag}>${one.queue}<//>`}</span>
         <span class=${`number ${late ? "error" : ""}`}>${since(one.since, now)}${late ? ` · ${t("floor.tooLong")}` : ""}</span></li>`;
     })}</ol>` : html`<${Empty}>${t("floor.nobodyWaits")}<//>`}
   </section>`;
@@ -157,7 +157,7 @@ function Parties({ call, names }) {
   const others = call.parties.filter((one) => one.role !== "citizen");
   if (!others.length) return html`<span class="quiet">${t("floor.alone")}</span>`;
   return others.map((one) => html`<span key=${one.uniqueid} class="party">
-    ${t(`role.${has(`role.${one.role}`) ? one.role : "other"}`)} <b>${partyName(one.party, names) || "–"}</b>
+    <span>${t(`role.${has(`role.${one.role}`) ? one.role : "other"}`)}</span> <b>${partyName(one.party, names) || "–"}</b>
     <span class="quiet">${one.held ? t("party.held") : one.with_citizen ? t("party.with") : one.state === "Up" ? t("party.up") : t("party.ringing")}</span></span>`);
 }
 

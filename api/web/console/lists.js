@@ -83,7 +83,7 @@ export function Cases({ query, parts, names }) {
   const list = usePages("/cases", { ...filters, ...span(from, to) });
   const known = CASE_COLUMNS.map((one) => ({ ...one, show: (row) => one.show(row, names) }));
   const [columns, chosen, choose] = useColumns("cases", known);
-  const chips = Object.fromEntries(["caller", "owner", "their_case", "handed_over_by"].filter((key) => filters[key]).map((key) => [key, filters[key]]));
+  const chips = Object.fromEntries(["caller", "owner", "matter", "their_case", "handed_over_by"].filter((key) => filters[key]).map((key) => [key, filters[key]]));
   function onChoose(field, value) {
     if (field === "case" && value) location.hash = link("case", [value]);
     else set({ [{ agent: "owner", desk: "owner" }[field] || field]: value });

@@ -31,7 +31,8 @@ export function namesOf(people, matters = []) {
 /** An agent or desk as people call them: 甲 8001; what is not known stays as it is. */
 export function partyName(id, names) {
   const one = names.byId.get(id);
-  return one && one.name && one.name !== id ? `${one.name} ${id}` : id || "";
+  if (!one || !one.name) return id || "";
+  return one.name.includes(id) ? one.name : `${one.name} ${id}`;
 }
 
 /** Whose leg it is. */

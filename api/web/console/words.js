@@ -13,7 +13,7 @@ words({
 
     "search.label": "查找（边输入边查）", "search.hint": "号码、工单号、坐席、单位", "search.found": "找到", "search.chosen": "已选条件",
     "search.remove": "去掉条件：{what}", "search.calls": "{n} 次来电，最近 {last}",
-    "field.caller": "来电", "field.case": "工单", "field.agent": "坐席", "field.desk": "单位", "field.department": "部门", "field.owner": "责任方",
+    "field.caller": "来电", "field.case": "工单", "field.agent": "坐席", "field.desk": "单位", "field.department": "部门", "field.owner": "责任方", "field.matter": "事项", "field.role": "角色",
     "field.their_case": "对方工单号", "field.handed_over_by": "转来方", "field.uniqueid": "话路号",
 
     "figure.waiting": "正在等待", "figure.talking": "正在通话", "figure.ready": "空闲坐席", "figure.today": "今日来电",
@@ -78,7 +78,7 @@ words({
     "handover.failed": "未成功", "handover.cancelled": "收回", "handover.caller_gone": "市民挂断", "handover.closed": "已下班", "handover.undecided": "未定", "handover.returned": "退回", "handover.joined": "加入三方",
     "back.agent": "坐席", "back.phone": "坐席话机", "back.queue": "队列", "back.to": "市民回到{where}",
     "deadline.acceptance": "承接", "deadline.feedback": "反馈", "deadline.message": "答复留言", "deadline.missed_call": "回拨漏接",
-    "due.done": "按期完成", "due.doneLate": "超期完成", "due.holder": "{who} 负责", "due.escalated": "{at} 已上报", "due.reminded": "{at} 已提醒",
+    "deadline.news": "超期上报：{what}，{who} 负责，工单 {case}。", "due.done": "按期完成", "due.doneLate": "超期完成", "due.holder": "{who} 负责", "due.escalated": "{at} 已上报", "due.reminded": "{at} 已提醒",
     "step.none": "尚未提醒", "step.reminded": "已提醒", "step.escalated": "已报班长", "step.head": "已报负责人",
     "figures.wait": "等待接听", "figures.talk": "坐席通话合计", "figures.handovers": "转接次数", "figures.acceptance": "承接用时", "figures.resolved": "首接办结", "figures.open": "尚未办结",
     "detail.kind": "类型", "detail.matter": "事项", "detail.summary": "摘要", "detail.citizen_name": "姓名", "detail.citizen_phone": "联系电话", "detail.citizen_address": "地址", "detail.happened_at": "发生时间",
@@ -109,7 +109,7 @@ words({
 
     "search.label": "Find (as you type)", "search.hint": "Number, case, agent, desk", "search.found": "Found", "search.chosen": "Chosen filters",
     "search.remove": "Remove the filter {what}", "search.calls": "{n} calls, last {last}",
-    "field.caller": "Caller", "field.case": "Case", "field.agent": "Agent", "field.desk": "Desk", "field.department": "Department", "field.owner": "Answers for it",
+    "field.caller": "Caller", "field.case": "Case", "field.agent": "Agent", "field.desk": "Desk", "field.department": "Department", "field.owner": "Answers for it", "field.matter": "Matter", "field.role": "Role",
     "field.their_case": "Their case", "field.handed_over_by": "Handed over by", "field.uniqueid": "Leg",
 
     "figure.waiting": "Waiting", "figure.talking": "Talking", "figure.ready": "Ready agents", "figure.today": "Calls today",
@@ -174,7 +174,7 @@ words({
     "handover.failed": "failed", "handover.cancelled": "taken back", "handover.caller_gone": "caller gone", "handover.closed": "desk closed", "handover.undecided": "undecided", "handover.returned": "given back", "handover.joined": "joined three-way",
     "back.agent": "agent", "back.phone": "agent's phone", "back.queue": "queue", "back.to": "citizen back to {where}",
     "deadline.acceptance": "acceptance", "deadline.feedback": "feedback", "deadline.message": "answer to a message", "deadline.missed_call": "call back",
-    "due.done": "in time", "due.doneLate": "done late", "due.holder": "with {who}", "due.escalated": "told on {at}", "due.reminded": "reminded {at}",
+    "deadline.news": "Late and told on: {what}, with {who}, case {case}.", "due.done": "in time", "due.doneLate": "done late", "due.holder": "with {who}", "due.escalated": "told on {at}", "due.reminded": "reminded {at}",
     "step.none": "not yet", "step.reminded": "reminded", "step.escalated": "supervisors told", "step.head": "head told",
     "figures.wait": "Wait for an answer", "figures.talk": "Agents' talk in all", "figures.handovers": "Hand-overs", "figures.acceptance": "Time to acceptance", "figures.resolved": "First-contact resolution", "figures.open": "still open",
     "detail.kind": "Kind", "detail.matter": "Matter", "detail.summary": "Summary", "detail.citizen_name": "Name", "detail.citizen_phone": "Phone", "detail.citizen_address": "Address", "detail.happened_at": "When",

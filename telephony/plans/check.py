@@ -29,7 +29,7 @@ from telephony.plans.ours import compare
 from telephony.plans.places import Places, check_targets
 from telephony.plans.prompts import Exists, SoundFolders, check_prompts
 from telephony.plans.scratch import judge, names_of
-from telephony.plans.sources import gather
+from telephony.plans.sources import beside_on_disk, gather
 from telephony.settings import Settings
 
 Texts = Mapping[str, str]
@@ -58,9 +58,11 @@ def check(
     """
     program = program or find_asterisk()
     reference = Reference(rendered(settings))
-    found = Set(files, settings, reference, roots, beside=beside, resolve=resolve)
+    all_files = {**beside_on_disk(settings.pbx.etc), **files}
+    roots = roots or _roots(files)
+    found = Set(all_files, settings, reference, roots, beside=beside, resolve=resolve)
     names = names_of(program)
-    if modules := loaded_modules(files):
+    if modules := loaded_modules(all_files):
         names = replace(names, loaded=modules)
     return judged(found, names, sounds_of(settings, program), program)
 

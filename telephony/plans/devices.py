@@ -23,6 +23,8 @@ def known_devices(files: Mapping[str, str]) -> set[str] | None:
     told = False
     for path, text in files.items():
         base = posixpath.basename(path)
+        if base == "sorcery.conf" and re.search(r"^\s*endpoint", text, re.MULTILINE):
+            return None
         if base not in ("pjsip.conf", "pjsip_wizard.conf"):
             continue
         if re.search(r"^\s*#(include|exec)", text, re.MULTILINE):

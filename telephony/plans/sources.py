@@ -19,6 +19,7 @@ BESIDE = (
     "confbridge.conf",
     "pjsip.conf",
     "pjsip_wizard.conf",
+    "sorcery.conf",
     "res_parking.conf",
     "voicemail.conf",
     "hotline/features.conf",
@@ -86,6 +87,15 @@ def gather(paths: Sequence[Path], folder: Path | None = None) -> Sources:
             if (root / name).is_file() and root / name != path:
                 sources.read(root / name)
     return sources
+
+
+def beside_on_disk(etc: Path | None) -> dict[str, str]:
+    """What the PBX's own configuration folder says of modules and endpoints, if it is reachable."""
+    sources = Sources()
+    for name in BESIDE:
+        if etc is not None and "/" not in name and (etc / name).is_file():
+            sources.read(etc / name)
+    return sources.texts
 
 
 def _folder_of(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -370,11 +371,19 @@ def test_every_code_says_what_and_why_in_both_languages() -> None:
     for code, words in CODES.items():
         assert all((words.what, words.what_zh, words.why, words.why_zh)), code
         fields = [
-            {f.split("}")[0] for f in text.split("{")[1:]}
-            for text in (words.what, words.what_zh)
+            {f.split("}")[0] for f in text.split("{")[1:]} for text in (words.what, words.what_zh)
         ]
         assert fields[0] == fields[1], code
         assert any("\u4e00" <= sign <= "\u9fff" for sign in words.what_zh + words.why_zh), code
+
+
+@pytest.mark.parametrize("page", ["dialplans.md", "dialplans.zh-CN.md"])
+def test_every_code_stands_in_the_page_about_dialplans(page: str) -> None:
+    text = (REPLAY.parent.parent / "docs" / page).read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| (?:error|warning|note|错误|警告|提示) \|", text, re.MULTILINE
+    )
+    assert rows == list(CODES)
 
 
 def test_findings_come_once_in_order_and_as_json() -> None:

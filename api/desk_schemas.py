@@ -24,6 +24,7 @@ class DeskPhone(Schema):
     name: str
     line: str = Field(description="what the line is called")
     browser: BrowserPhone | None = Field(description="null: this agent has none in the browser")
+    remote_answer: bool = Field(description="the desk phone answers when the page says so")
     wrapup_s: int = Field(description="time after a call, in seconds; 0: none")
     callbacks: bool = Field(description="whether citizens can be called back")
 

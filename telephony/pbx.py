@@ -250,6 +250,14 @@ class Pbx:
         """Hang a channel up."""
         await self.ask(ask_hangup(channel, cause))
 
+    async def talk(self, channel: str) -> None:
+        """Tell the phone of a ringing channel to answer (NOTIFY with ``Event: talk``).
+
+        Many desk phones do, and say nothing when they do not.
+        Source: https://docs.asterisk.org/Asterisk_22_Documentation/API_Documentation/AMI_Actions/PJSIPNotify/
+        """
+        await self.ask(Ask("PJSIPNotify", {"Channel": channel, "Variable": "Event=talk"}))
+
     async def get_var(self, channel: str | None, name: str) -> str:
         """A channel's variable or function, or a global one; "" when it is not set."""
         headers = {"Variable": name} if channel is None else {"Channel": channel, "Variable": name}

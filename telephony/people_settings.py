@@ -52,6 +52,9 @@ class Agent(Section):
     browser_password: Password | None = Field(
         None, description="SIP password of PJSIP/<id>-web, the phone in the agent's browser"
     )
+    remote_answer: bool = Field(
+        False, description="the desk phone answers when told to (NOTIFY, Event: talk)"
+    )
 
     @property
     def dial(self) -> str:

@@ -13,7 +13,15 @@ from api.dependencies import TheService
 from api.desk_schemas import BrowserPhone, Caller, DeskPhone
 from api.errors import problems
 from api.security import AsAgent
-from telephony.errors import AgentNotFound, CallNotFound, DatabaseUnavailable, PbxUnavailable
+from telephony.errors import (
+    AgentNotFound,
+    CallNotFound,
+    DatabaseUnavailable,
+    PbxRefused,
+    PbxTimeout,
+    PbxUnavailable,
+    WrongState,
+)
 from telephony.live.shapes import moment
 from telephony.masking import mask_case, mask_number
 from telephony.places import place_of
@@ -43,6 +51,7 @@ async def get_phone(service: TheService, who: AsAgent) -> DeskPhone:
         name=agent.name,
         line=settings.line.name,
         browser=_browser(settings, agent),
+        remote_answer=agent.remote_answer,
         wrapup_s=settings.line.wrapup_s,
         callbacks=settings.callback.dial is not None,
     )
@@ -57,6 +66,31 @@ def _browser(settings: Settings, agent: Agent) -> BrowserPhone | None:
         uri=f"sip:{agent.id}-web@{host}",
         password=agent.browser_password.get_secret_value(),
     )
+
+
+@router.post(
+    "/calls/{call_id}/answer",
+    status_code=204,
+    responses=problems(CallNotFound, WrongState, PbxUnavailable, PbxTimeout, PbxRefused),
+)
+async def answer_call(
+    call_id: Annotated[schemas.Word, Path(description="the call's id or its case")],
+    service: TheService,
+    who: AsAgent,
+) -> None:
+    """The desk phone that rings for oneself answers, if it is one that can be told so."""
+    call = service.calls.call(call_id)
+    agent = service.settings.agent(who.agent) if who.agent else None
+    if agent is None or not agent.remote_answer:
+        raise WrongState("this phone cannot be told to answer (agents.remote_answer); lift it")
+    ringing = [
+        one
+        for one in call.parties
+        if one.endpoint == agent.dial and one.state in ("Ringing", "Ring")
+    ]
+    if not ringing:
+        raise WrongState("the call does not ring at your desk phone")
+    await service.pbx.talk(ringing[0].name)
 
 
 @router.get(

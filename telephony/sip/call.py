@@ -110,6 +110,11 @@ class SoftCall(CallSound, CallSignalling):
             self.stream.start()
             self._respond_with_sdp(transaction, offer)
 
+    def told_to_talk(self) -> None:
+        """Answer, if it still rings here."""
+        if self.state is CallState.RINGING and self._incoming is not None:
+            self.answer()
+
     def deny(self, code: int = 486) -> None:
         """Refuse the call: 486 busy, 603 declined, 480 unavailable or another final status."""
         if not 400 <= code <= 699:

@@ -194,12 +194,18 @@ class CallSignalling(VoIPCall):
             self._end(200, "hung up by the other side", request)
         elif method == "NOTIFY":
             transaction.respond(200)
+            if request.first("Event") == "talk":
+                self.told_to_talk()
+                return
             found = re.match(r"SIP/2\.0 (\d{3})", request.payload.decode(errors="replace"))
             if found:
                 self.refer_progress.append(int(found[1]))
                 self.changed.notify_all()
         else:
             transaction.respond(200 if method in ("INFO", "OPTIONS") else 405)
+
+    def told_to_talk(self) -> None:
+        """The PBX says that the person wants to answer, as by a key on a screen."""
 
     def abandon(self) -> None:
         """The phone is being switched off and the PBX does not answer: say no more."""

@@ -99,7 +99,9 @@ def web_settings() -> Settings:
 
     def agent(one: Agent) -> Agent:
         browser = SecretStr(f"{PASSWORD}-web") if one.id in ("8001", "8002") else None
-        return one.model_copy(update={"browser_password": browser})
+        # The desk phone of 8001 answers when the page says so, that of 8002 does not.
+        told = one.id == "8001"
+        return one.model_copy(update={"browser_password": browser, "remote_answer": told})
 
     return plain.model_copy(
         update={

@@ -319,6 +319,28 @@ def test_given_a_message_when_it_is_worked_through_then_it_is_heard_called_back_
     wait_until(lambda: not left(), "the message is answered")
 
 
+def test_given_a_desk_phone_that_can_be_told_when_the_key_is_pressed_then_it_answers(
+    sign_in: SignIn, phone: PhoneFactory, web_service: Service
+) -> None:
+    page = sign_in("agent")
+    page.get_by_label("桌面话机 8001").check()
+    desk_phone = phone("8001")
+    page.get_by_role("button", name="签入", exact=True).click()
+    expect(page.locator("[data-state=ready]")).to_be_visible()
+    citizen = phone(CITIZENS[0]).call(LINE)
+    rings = desk_phone.wait_for_call(8)
+    key(page, "answer").click()
+    rings.wait_answered(5)
+    citizen.wait_answered(5)
+    rings.play_tone(MIC_HZ)
+    citizen.wait_hears(MIC_HZ, 6)
+    # Changing over to the browser: the desk phone rings no more, the agent stays signed in.
+    answer = web_service.post("/agents/8001/sign-in", {"phone": "browser"})
+    assert answer.json()["phone"] == "browser"
+    citizen.hangup()
+    rings.wait_ended(5)
+
+
 def test_given_the_page_in_both_looks_then_everybody_can_use_it_and_it_is_small(
     sign_in: SignIn, phone: PhoneFactory, web: PrivatePbx
 ) -> None:

@@ -54,7 +54,8 @@ export function Keys({ desk, proposal }) {
 
   let whyAnswer = null;
   if (doing !== "ringing") whyAnswer = t("desk.why.notRinging");
-  else if (!browser) whyAnswer = t("desk.why.deskPhone");
+  else if (!browser && !desk.mine.remote_answer) whyAnswer = t("desk.why.deskPhone");
+  else if (!browser && !desk.live.up) whyAnswer = t("desk.why.lost");
   let whyPhone = null; // mute, hang up, keypad: by the browser's own phone, without the server
   if (!browser) whyPhone = t("desk.why.onPhone");
   else if (!phone || phone.call === "none") whyPhone = t("desk.why.noCall");
@@ -83,7 +84,7 @@ export function Keys({ desk, proposal }) {
   const first = own.slice(0, FIRST);
   const rest = desk.desks.filter((one) => one.kind !== "outside" && !first.includes(one));
   const presses = {
-    KeyA: [whyAnswer, () => phone.answer()],
+    KeyA: [whyAnswer, () => (browser ? phone.answer() : send(callPath("answer")))],
     KeyH: [whyHold, () => send(callPath(held ? "resume" : "hold"))],
     KeyM: [whyTalk, () => phone.setMuted(!phone.muted)],
     KeyX: [whyPhone, () => phone.hangUp()],

@@ -157,6 +157,11 @@ export async function start(Page, load = () => ({})) {
   const place = document.getElementById("app");
   const leave = () => location.assign(`/signin?next=${encodeURIComponent(location.pathname + location.hash)}`);
   addEventListener("hotline:signed-out", leave);
+  const wait = document.createElement("p");
+  wait.className = "page quiet";
+  wait.setAttribute("role", "status");
+  wait.textContent = t("shell.loading");
+  place.replaceChildren(wait);
   try {
     const who = await session();
     if (who === null) {

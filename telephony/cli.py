@@ -29,6 +29,8 @@ COMMANDS = {
     "outbox": "outbox:app",
     "dialplan": "dialplan:app",
     "ship": "ship:ship",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
     "users": "users:app",
 }
 """Each command, and the module of ``telephony.commands`` with its function or group."""

@@ -167,8 +167,8 @@ def driver_url(url: str) -> URL:
             )
 
 
-def migrate(url: str) -> None:
-    """Bring the tables of this database to the newest form (Alembic ``upgrade head``).
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the tables of this database to a form, the newest unless said (Alembic ``upgrade``).
 
     Safe to repeat, and safe when two services start at once. Blocks; not for an event loop.
     Raises :class:`DatabaseUnavailable`, :class:`SettingsError`.
@@ -178,13 +178,13 @@ def migrate(url: str) -> None:
     target = driver_url(url)
     if target.get_backend_name() == "sqlite" and target.database not in (None, "", ":memory:"):
         Path(str(target.database)).expanduser().parent.mkdir(parents=True, exist_ok=True)
-    asyncio.run(_upgrade(config, target))
+    asyncio.run(_upgrade(config, target, revision))
 
 
-async def _upgrade(config: Config, target: URL) -> None:
+async def _upgrade(config: Config, target: URL, revision: str) -> None:
     def run(connection: Connection) -> None:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
     engine = _engine(target)
     try:

@@ -262,6 +262,7 @@ def render(
         "cel_name": CEL_NAME,
         "cel_mapping": ",".join(f"${{CSV_QUOTE({value})}}" for value in CEL_FIELDS.values()),
         "standalone": standalone,
+        "several": bool(settings.pbxs),
         "moh_dir": moh_dir or "/usr/share/asterisk/sounds/hotline-moh",
         "phones": [*own_phones(settings), *extra_phones],
     }

@@ -39,7 +39,7 @@ def pbxs_agree(
         for one in pbx.agents:
             if one not in agents:
                 raise ValueError(f"pbx {pbx.name}: {one} is not in agents")
-        for one in pbx.desks:
+        for one in (*pbx.desks, *pbx.dials):
             if one not in desks:
                 raise ValueError(f"pbx {pbx.name}: {one} is not in desks")
         if pbx.shipped and spool.folder is None:
@@ -74,7 +74,7 @@ def settings_of(settings: Settings, name: str) -> Settings:
         update["messages"] = settings.messages.model_copy(update={"folder": messages})
     if recordings != settings.recording.folder:
         update["recording"] = settings.recording.model_copy(update={"folder": recordings})
-    if settings.pbxs:
+    if settings.pbxs or pbx.dials:
         update |= _people(settings, pbx)
     return settings.model_copy(update=update) if update else settings
 
@@ -118,7 +118,13 @@ def home_of(settings: Settings, agent: str) -> str:
 
 def _people(settings: Settings, pbx: Pbx) -> dict[str, Any]:
     agents = [one for one in settings.agents if home_of(settings, one.id) == pbx.name]
-    desks = [one for one in settings.desks if not pbx.desks or one.id in pbx.desks]
+    desks = [
+        one.model_copy(update={"dial": pbx.dials[one.id], "dial_backup": None})
+        if one.id in pbx.dials
+        else one
+        for one in settings.desks
+        if not pbx.desks or one.id in pbx.desks
+    ]
     here = {agent.id for agent in agents} | {desk.id for desk in desks}
     groups = [_of_group(group, here) for group in settings.groups]
     there = [group for group in groups if group is not None]

@@ -79,6 +79,7 @@ class PrivatePbx:
             ami_secret=SecretStr(secrets.token_urlsafe(18)),
             action_timeout_s=settings.pbx.action_timeout_s,
             cel_file=self.cel_file,
+            trunks=settings.pbx.trunks,
         )
         folder_of_messages = self.places.spool / "hotline" / "messages"
         messages = settings.messages.model_copy(update={"folder": folder_of_messages})

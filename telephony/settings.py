@@ -60,6 +60,8 @@ from telephony.plans.load_settings import Dialplans
 from telephony.record.settings import RecordWatch
 from telephony.setting_types import (
     TIME_ZONE,
+    DialString,
+    Endpoint,
     Id,
     KeyCode,
     Role,
@@ -109,6 +111,12 @@ class Pbx(Section):
     desks: list[Id] = Field([], description="desks that can be called there; empty: all")
     agents: list[Id] = Field(
         [], description="agents whose phones are there; the first PBX has whom no other names"
+    )
+    dials: dict[Id, DialString] = Field(
+        {}, description="desks that are reached otherwise from there, as over a trunk"
+    )
+    trunks: list[Endpoint] = Field(
+        [], description="endpoints of trunks to and from our other PBXs: cases travel on them"
     )
     messages_folder: Path | None = Field(
         None, description="where its messages are found; the first PBX: as messages.folder"

@@ -80,6 +80,17 @@ def postgres_template(postgres_server: str) -> str:
 
 
 @pytest.fixture
+def empty_copy(request: pytest.FixtureRequest, empty_database_url: str, tmp_path: Path) -> str:
+    """The URL of a second database of the same kind, without tables."""
+    if empty_database_url.startswith("sqlite"):
+        return f"sqlite:///{tmp_path}/copy.sqlite"
+    server: str = request.getfixturevalue("postgres_server")
+    name = f"test_{uuid4().hex}"
+    asyncio.run(_create_database(server, name))
+    return server.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
 def postgres_database(postgres_server: str, postgres_template: str) -> str:
     """The URL of a fresh database of PostgreSQL with our tables."""
     name = f"test_{uuid4().hex}"

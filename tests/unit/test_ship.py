@@ -14,6 +14,7 @@ import time
 import wave
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Receiver(WarmService):
         shutil.copy(empty_record(folder.parent), folder / "record.sqlite")
         settings = Settings(
             pbx=Pbx(name="north", ami_port=1, shipped=True),
-            spool={"folder": self.spool},  # type: ignore[arg-type]
+            spool={"folder": self.spool},
             database_url=f"sqlite:///{folder / 'record.sqlite'}",
             tokens=[Token(name="north", role="integrator", token=SecretStr(TOKEN))],
             http=Http(port=free_port(socket.SOCK_STREAM)),
@@ -70,6 +71,14 @@ class Receiver(WarmService):
         """How many CEL rows are on record."""
         with closing(sqlite3.connect(self.database)) as connection:
             return int(connection.execute("SELECT count(*) FROM cel_rows").fetchone()[0])
+
+    def spooled(self) -> int:
+        """How many bytes are in the spool."""
+        return sum(map(len, self.files().values()))
+
+    def is_beyond(self, size: int) -> bool:
+        """Whether more than so many are."""
+        return self.spooled() > size
 
     def files(self) -> dict[str, bytes]:
         """What was spooled, each file by what it is."""
@@ -123,11 +132,8 @@ def test_given_both_die_and_the_file_is_rotated_then_the_spool_is_the_same_bytes
             case 3 | 5 | 9:  # the service dies while parts come in
                 sending = threading.Thread(target=_round, args=(one,))
                 sending.start()
-                before = len(b"".join(receiver.files().values()))
-                wait_until(
-                    lambda before=before: len(b"".join(receiver.files().values())) > before,
-                    "parts come in",
-                )
+                before = receiver.spooled()
+                wait_until(partial(receiver.is_beyond, before), "parts come in")
                 receiver.kill()
                 sending.join()
                 receiver.start()

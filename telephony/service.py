@@ -122,11 +122,11 @@ class Service(Site):
         self._show_figures()
         self.intake = OrdersIntake(self.orders, self.database, settings, self.metrics.registry)
         self.doctor = DoctorKeeper(
-            settings, lambda: [site.settings for site in self.sites], self.metrics.registry
+            settings, lambda: [site.here for site in self.sites], self.metrics.registry
         )
         self._parts: tuple[Part, ...] = (
             self.doctor,
-            LoadKeeper(settings, self.client),
+            *(LoadKeeper(site.here, site.client) for site in self.sites),
             *(self.figures, self.delivery, self.deadlines, self.mails, self.exports),
             RetentionKeeper(self.retention, settings.retention.runs_at),
             self.sessions,

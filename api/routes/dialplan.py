@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from telephony import audit
 from telephony.dialplan import DialplanError
 from telephony.errors import (
     DatabaseUnavailable,
+    PbxNotFound,
     PbxRefused,
     PbxTimeout,
     PbxUnavailable,
@@ -26,6 +26,7 @@ from telephony.plans.load import ContextNotOurs, Loaded, Loader, NotLoaded, Stat
 from telephony.plans.versions import LoadRunning, VersionNotFound, VersionsUnusable
 from telephony.plans.wanted import CustomRefused
 from telephony.plans.ways import NotReachable
+from telephony.service import Service
 from telephony.site import Site
 
 router = APIRouter(tags=["dialplan"], dependencies=[Depends(each_once)])
@@ -33,15 +34,15 @@ router = APIRouter(tags=["dialplan"], dependencies=[Depends(each_once)])
 _PBX = (PbxUnavailable, PbxTimeout, PbxRefused)
 _LOAD = (
     *(*_PBX, DatabaseUnavailable, SetupError, DialplanError, NotReachable, VersionsUnusable),
-    *(LoadRunning, ContextNotOurs, NotLoaded, StateUnknown, desk.PbxNotFound),
+    *(LoadRunning, ContextNotOurs, NotLoaded, StateUnknown, PbxNotFound),
 )
 _Which = Annotated[shapes.WhichPbx, Query()]
 
 
-@router.get("/dialplan", responses=problems(desk.PbxNotFound, VersionsUnusable, *_PBX))
+@router.get("/dialplan", responses=problems(PbxNotFound, VersionsUnusable, *_PBX))
 async def dialplan_state(query: _Which, service: TheService, _who: AsAdmin) -> shapes.DialplanState:
     """How the dialplan stands: how it is loaded, what runs, what was kept."""
-    site = _site(service.sites, query.pbx)
+    site = _site(service, query.pbx)
     actions = await desk.allowed(site.client)
     state = await desk.state_now(site.here, site.client, actions)
     told = asdict(state)
@@ -61,21 +62,21 @@ async def dialplan_state(query: _Which, service: TheService, _who: AsAdmin) -> s
 
 @router.get(
     "/dialplan/diff",
-    responses=problems(desk.PbxNotFound, CustomRefused, VersionsUnusable, *_PBX),
+    responses=problems(PbxNotFound, CustomRefused, VersionsUnusable, *_PBX),
 )
 async def dialplan_diff(query: _Which, service: TheService, _who: AsAdmin) -> shapes.DialplanDiff:
     """What the running PBX has against what would be loaded."""
-    site = _site(service.sites, query.pbx)
+    site = _site(service, query.pbx)
     found = await desk.differences_now(site.here, site.client)
     return shapes.DialplanDiff(equal=found.equal, **asdict(found))
 
 
-@router.post("/dialplan/check", responses=problems(desk.PbxNotFound, CustomRefused, SetupError))
+@router.post("/dialplan/check", responses=problems(PbxNotFound, CustomRefused, SetupError))
 async def check_dialplan(
     body: shapes.CheckRequest, service: TheService, _who: AsAdmin
 ) -> shapes.CheckResult:
     """Everything that is known to go wrong with it, found before a call does; loads nothing."""
-    settings = _site(service.sites, body.pbx).settings
+    settings = _site(service, body.pbx).here
     found = await desk.examined(settings, body.files)
     return shapes.CheckResult(**found.as_json())
 
@@ -85,7 +86,7 @@ async def load_dialplan(
     body: shapes.LoadRequest, service: TheService, who: AsAdmin
 ) -> shapes.LoadedDialplan:
     """Check, load, and prove by reading back; what fails is taken back by itself. Calls go on."""
-    site = _site(service.sites, body.pbx)
+    site = _site(service, body.pbx)
     which = f"{site.name} from the settings"
     await audit.note(
         service.database, who=who.name, role=who.role, what="dialplan-load", which=which
@@ -98,7 +99,7 @@ async def rollback_dialplan(
     body: shapes.RollbackRequest, service: TheService, who: AsAdmin
 ) -> shapes.LoadedDialplan:
     """Put an older dialplan back, proven like a load; a load that was cut off is undone."""
-    site = _site(service.sites, body.pbx)
+    site = _site(service, body.pbx)
     which = f"{site.name} to version {body.version or 'before'}"
     await audit.note(
         service.database, who=who.name, role=who.role, what="dialplan-rollback", which=which
@@ -106,22 +107,18 @@ async def rollback_dialplan(
     return _loaded(await (await _loader(site)).rollback(body.version, by=who.name))
 
 
-@router.get("/doctor", responses=problems(desk.PbxNotFound))
+@router.get("/doctor", responses=problems(PbxNotFound))
 async def doctor(query: _Which, service: TheService, _who: AsAdmin) -> shapes.DoctorReport:
     """Every known reason why calls or the record fail, as looked for last by the service."""
-    site = _site(service.sites, query.pbx)
+    site = _site(service, query.pbx)
     found = service.doctor.last(site.name)
     checks = [shapes.DoctorFinding(**asdict(one)) for one in found.findings] if found else []
     well = all(one.state != "wrong" for one in checks) if found else None
     return shapes.DoctorReport(pbx=site.name, at=found and found.at, ok=well, checks=checks)
 
 
-def _site(sites: Iterable[Site], name: str | None) -> Site:
-    for site in sites:
-        if name in (None, site.name):
-            return site
-    known = ", ".join(site.name for site in sites)
-    raise desk.PbxNotFound(f"no PBX {name!r} in the settings; there are: {known}")
+def _site(service: Service, name: str | None) -> Site:
+    return service.sites.named(name) if name else service.sites.all[0]
 
 
 async def _loader(site: Site) -> Loader:

@@ -14,8 +14,7 @@ from api.dialplan_schemas import DoctorFinding, DoctorReport, WhichPbx
 from api.errors import problems
 from api.security import AsAdmin
 from telephony.checkup.people import devices
-from telephony.errors import PbxRefused, PbxTimeout, PbxUnavailable
-from telephony.plans.desk import PbxNotFound
+from telephony.errors import PbxNotFound, PbxRefused, PbxTimeout, PbxUnavailable
 from telephony.settings import settings_file
 
 if TYPE_CHECKING:
@@ -91,11 +90,8 @@ async def look_now(
 
     It takes up to 10 s when much is wrong.
     """
-    site = next((one for one in service.sites if query.pbx in (None, one.name)), None)
-    if site is None:
-        known = ", ".join(one.name for one in service.sites)
-        raise PbxNotFound(f"no PBX {query.pbx!r} in the settings; there are: {known}")
-    found = await service.doctor.examine(site.settings)
+    site = service.sites.named(query.pbx) if query.pbx else service.sites.all[0]
+    found = await service.doctor.examine(site.here)
     checks = [DoctorFinding(**asdict(one)) for one in found.findings]
     well = all(one.state != "wrong" for one in checks)
     return DoctorReport(pbx=site.name, at=found.at, ok=well, checks=checks)

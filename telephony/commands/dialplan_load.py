@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     from telephony.plans.versions import Version
 
 Found = TypeVar("Found")
+OfPbx = Annotated[
+    str | None, typer.Option("--pbx", help="Its name; without: the first of the settings.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def diff(as_json: AsJson = False) -> None:
+def diff(pbx: OfPbx = None, as_json: AsJson = False) -> None:
     """What the running PBX has against what would be loaded; changes nothing.
 
     Lines with - are on the PBX, lines with + would be loaded.
     """
-    found = _run(_differences)
+    found = _run(_differences, pbx)
     if as_json:
         print_json(asdict(found) | {"equal": found.equal})
         return
@@ -40,19 +43,20 @@ def diff(as_json: AsJson = False) -> None:
         stdout.print("nothing: the PBX has what would be loaded")
 
 
-def load(as_json: AsJson = False) -> None:
+def load(pbx: OfPbx = None, as_json: AsJson = False) -> None:
     """Check, load and prove the dialplan; calls go on, and what fails is taken back by itself."""
 
     async def work(loader: Loader) -> Loaded:
         return await loader.load(by=getpass.getuser())
 
-    _tell(_run(_with_loader(work)), as_json)
+    _tell(_run(_with_loader(work), pbx), as_json)
 
 
 def rollback(
     version: Annotated[
         int | None, typer.Argument(help="A version of `history`; without: the one before.", min=1)
     ] = None,
+    pbx: OfPbx = None,
     as_json: AsJson = False,
 ) -> None:
     """Put an older dialplan back, proven like a load; a load that was cut off is undone."""
@@ -60,13 +64,13 @@ def rollback(
     async def work(loader: Loader) -> Loaded:
         return await loader.rollback(version, by=getpass.getuser())
 
-    _tell(_run(_with_loader(work)), as_json)
+    _tell(_run(_with_loader(work), pbx), as_json)
 
 
-def history(as_json: AsJson = False) -> None:
+def history(pbx: OfPbx = None, as_json: AsJson = False) -> None:
     """Which dialplans were loaded, by whom, when, and what is kept of them."""
     with clear_errors():
-        versions = desk.versions_of(load_settings())
+        versions = desk.versions_of(_settings(pbx))
         kept, unfinished = versions.history(), versions.unfinished()
     if as_json:
         print_json({"versions": kept, "unfinished": unfinished})
@@ -88,11 +92,17 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _run(work: Callable[[Settings], Awaitable[Found]]) -> Found:
+def _settings(pbx: str | None) -> Settings:
+    """The settings that hold at a PBX. Raises :class:`~telephony.errors.SettingsError`."""
+    settings = load_settings()
+    return settings.of_pbx(pbx or settings.pbx.name)
+
+
+def _run(work: Callable[[Settings], Awaitable[Found]], pbx: str | None) -> Found:
     # What the link logs while it tries is told by the error, once and in whole sentences.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with clear_errors():
-        return asyncio.run(_ended(work(load_settings())))
+        return asyncio.run(_ended(work(_settings(pbx))))
 
 
 async def _ended(work: Awaitable[Found]) -> Found:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from telephony.ami_client import AmiClient
 from telephony.dialplan import DialplanError
-from telephony.errors import NotFound
 from telephony.plans.diff import PlanDiff, compare_with
 from telephony.plans.load import NAMED, Loader
 from telephony.plans.running import running_steps
@@ -129,13 +128,6 @@ def loader_of(settings: Settings, client: AmiClient, actions: Iterable[str]) -> 
             raise CheckFailed(findings)
 
     return Loader(settings, client, actions, check_first)
-
-
-class PbxNotFound(NotFound):
-    """No PBX with this name is in the settings."""
-
-    code = "pbx-not-found"
-    title = "No such PBX"
 
 
 class CheckFailed(DialplanError):

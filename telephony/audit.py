@@ -53,6 +53,9 @@ What = Literal[
     "person-changed",
     "sessions-ended",
     "calendar-import",
+    "calendar-day",
+    "matters-import",
+    "matters-restore",
     "dialplan-load",
     "dialplan-rollback",
 ]

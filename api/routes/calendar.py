@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
@@ -12,7 +12,8 @@ from starlette.responses import Response
 from api import calendar_schemas as bodies
 from api.dependencies import TheService, each_once
 from api.errors import problem, problems
-from api.security import AsAdmin, AsAgent, AsSupervisor
+from api.security import AsAdmin, AsAgent, AsSupervisor, Identity
+from telephony import audit
 from telephony.calendar.files import MAX_BYTES, parse_days
 from telephony.calendar.push import HOURS, ShutNow, hours_at_pbx
 from telephony.errors import (
@@ -31,8 +32,13 @@ from telephony.errors import (
 from telephony.office_hours import YEARS, Day, in_shanghai, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from telephony.line_settings import Line
     from telephony.service import Service
+    from telephony.site import Site
+
+Done = TypeVar("Done")
 
 router = APIRouter(tags=["calendar"], dependencies=[Depends(each_once)])
 
@@ -98,6 +104,7 @@ async def set_day(body: bodies.SpecialDay, service: TheService, who: AsAdmin) ->
     """Close all lines (or one) on a day, or open them with other hours; the PBX is told at once."""
     book = service.calendar_book.of(_line(service, body.line))
     entry = await book.set_day(body.day, body.hours, body.reason, by=who.name)
+    await _note(service, who, f"{entry.day} {entry.hours}", body.line)
     service.poke_calendars()
     return bodies.SpecialDay(day=entry.day, hours=entry.hours, reason=entry.reason, line=body.line)
 
@@ -107,9 +114,10 @@ async def set_day(body: bodies.SpecialDay, service: TheService, who: AsAdmin) ->
     status_code=204,
     responses=problems(SpecialDayNotFound, LineNotFound, DatabaseUnavailable),
 )
-async def remove_day(day: bodies.TheDay, query: Lines, service: TheService, _who: AsAdmin) -> None:
+async def remove_day(day: bodies.TheDay, query: Lines, service: TheService, who: AsAdmin) -> None:
     """Take a special day back, of all lines or one."""
     await service.calendar_book.of(_line(service, query.line)).remove_day(day)
+    await _note(service, who, f"{day} removed", query.line)
     service.poke_calendars()
 
 
@@ -193,8 +201,12 @@ async def close_now(
     body: bodies.CloseRequest, service: TheService, who: AsSupervisor
 ) -> bodies.Shut:
     """Close all lines (or one) now until a time of today; they open again by themselves."""
-    switch = service.switch.of(_line(service, body.line))
-    return _shut(await switch.shut(body.until, body.reason, by=who.name))
+    line = _line(service, body.line)
+
+    async def shut(site: Site) -> ShutNow:
+        return await site.switch.of(line).shut(body.until, body.reason, by=who.name)
+
+    return _shut((await _at_every_pbx(service, shut))[0])
 
 
 @router.delete(
@@ -202,7 +214,31 @@ async def close_now(
 )
 async def open_again(query: Lines, service: TheService, _who: AsSupervisor) -> None:
     """End it early, of all lines or one."""
-    await service.switch.of(_line(service, query.line)).open()
+    line = _line(service, query.line)
+
+    async def end(site: Site) -> bool:
+        try:
+            await site.switch.of(line).open()
+        except WrongState:
+            return False
+        return True
+
+    if not any(await _at_every_pbx(service, end)):
+        raise WrongState("the line is not shut by hand")
+
+
+async def _at_every_pbx(service: Service, do: Callable[[Site], Awaitable[Done]]) -> list[Done]:
+    """What was done at each PBX; with one that did not do it, an error, after all were asked."""
+    done = await asyncio.gather(*(do(site) for site in service.sites), return_exceptions=True)
+    for one in done:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in done if not isinstance(one, BaseException)]
+
+
+async def _note(service: Service, who: Identity, which: str, line: str | None) -> None:
+    said = f"{which}, line {line}" if line else which
+    await audit.note(service.database, who=who.name, role=who.role, what="calendar-day", which=said)
 
 
 def _day(one: Day) -> bodies.CalendarDay:

@@ -15,7 +15,8 @@ from api import matter_schemas as bodies
 from api import schemas
 from api.dependencies import TheService, each_once
 from api.errors import problem, problems
-from api.security import AsAdmin, AsAgent, AsSupervisor
+from api.security import AsAdmin, AsAgent, AsSupervisor, Identity
+from telephony import audit
 from telephony.errors import CaseNotFound, DatabaseUnavailable, HotlineError
 from telephony.matters.book import MatterNotFound, MatterVersionNotFound
 from telephony.matters.files import (
@@ -31,6 +32,7 @@ from telephony.record.query_parts import InvalidCursor
 if TYPE_CHECKING:
     from telephony.matters.book import Taken, Version
     from telephony.matters.rules import Matter
+    from telephony.service import Service
 
 router = APIRouter(tags=["matters"], dependencies=[Depends(each_once)])
 
@@ -119,7 +121,9 @@ async def restore_version(
     version: VersionNumber, service: TheService, who: AsAdmin
 ) -> bodies.MatterImport:
     """Take an earlier version up again, as a new one; nothing changes if it counts already."""
-    return _told(Read(), await service.matters.restore(version, by=who.name))
+    taken = await service.matters.restore(version, by=who.name)
+    await _note(service, who, "matters-restore", f"{version} as {taken.version}")
+    return _told(Read(), taken)
 
 
 @router.get(
@@ -177,10 +181,16 @@ async def import_matters(
         read = await asyncio.to_thread(read_matters, data, book.desks)
         options = {"skip_broken": query.skip_broken, "dry_run": query.dry_run}
         taken = await book.take(read, source=query.source, by=who.name, **options)
+        if not query.dry_run:
+            await _note(service, who, "matters-import", f"{query.source} as {taken.version}")
     except MatterFileRefused as error:
         broken = [_cell(one) for one in error.broken[:SHOWN]]
         return problem(error.status, error.code, error.title, error.detail, broken=broken)
     return Response(_told(read, taken).model_dump_json(), media_type="application/json")
+
+
+async def _note(service: Service, who: Identity, what: audit.What, which: str) -> None:
+    await audit.note(service.database, who=who.name, role=who.role, what=what, which=which)
 
 
 async def _body(request: Request) -> bytes:

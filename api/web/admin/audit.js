@@ -7,10 +7,10 @@ export const WHATS = [
   "sign-in", "sign-in-failed", "sign-in-locked", "sign-out", "password", "person-added", "person-changed", "sessions-ended",
   "case", "story", "leg", "handover", "recording", "message", "message-sound", "topics",
   "legs-export", "cases-export", "ledger-export", "handovers-export", "export-file",
-  "order-sent", "order-refused", "deadline-sent", "message-retry", "message-skip", "calendar-import", "dialplan-load", "dialplan-rollback",
+  "order-sent", "order-refused", "deadline-sent", "message-retry", "message-skip", "calendar-day", "calendar-import", "matters-import", "matters-restore", "dialplan-load", "dialplan-rollback",
 ];
 const BAD = new Set(["sign-in-failed", "sign-in-locked", "order-refused"]);
-const CHANGES = new Set(["password", "person-added", "person-changed", "sessions-ended", "message-skip", "calendar-import", "dialplan-load", "dialplan-rollback"]);
+const CHANGES = new Set(["password", "person-added", "person-changed", "sessions-ended", "message-skip", "calendar-day", "calendar-import", "matters-import", "matters-restore", "dialplan-load", "dialplan-rollback"]);
 const kind = (what) => (BAD.has(what) ? "bad" : CHANGES.has(what) ? "warn" : "");
 const word = (prefix, key) => (has(`${prefix}.${key}`) ? t(`${prefix}.${key}`) : key);
 

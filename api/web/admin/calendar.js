@@ -149,26 +149,26 @@ export function Calendar({ may }) {
   const { data, error, loading, again } = useLoad(`/calendar/${year}`, { line });
   const setup = useLoad("/setup");
   const grid = useRef(null);
-  const moved = useRef(false);
+  const keyed = useRef(chosen); // keys may come faster than the page is drawn
+  keyed.current = chosen;
   useEffect(() => {
-    if (!moved.current) return;
-    grid.current?.querySelector(`[data-day="${chosen}"]`)?.focus();
-    moved.current = false;
-  });
+    // Whoever goes by keys takes the focus along.
+    if (grid.current?.contains(document.activeElement)) grid.current.querySelector(`[data-day="${chosen}"]`)?.focus();
+  }, [chosen]);
   const lines = setup.data?.lines || [];
   function go(next) {
-    const day = next.slice(0, 4) === String(year) ? next : chosen;
-    moved.current = day !== chosen;
-    choose(day);
+    if (next.slice(0, 4) !== String(year)) return;
+    keyed.current = next;
+    choose(next);
   }
   function onKey(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -7, ArrowDown: 7 }[event.key];
     const month = { PageUp: -1, PageDown: 1 }[event.key];
     if (!step && !month) return;
     event.preventDefault();
-    if (step) go(iso(at(chosen) + step * DAY_MS));
+    if (step) go(iso(at(keyed.current) + step * DAY_MS));
     else {
-      const then = new Date(at(chosen));
+      const then = new Date(at(keyed.current));
       then.setUTCDate(1);
       then.setUTCMonth(then.getUTCMonth() + month);
       go(iso(then.getTime()));

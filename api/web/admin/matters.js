@@ -22,7 +22,7 @@ async function send(file, options) {
     });
   } catch (error) {
     if (error.code !== "matter-file-refused" || !error.body.broken) throw error;
-    return { refused: true, broken: error.body.broken, new: [], changed: [], removed: [], unchanged: 0, kept: [] };
+    return { refused: true, version: null, broken: error.body.broken, new: [], changed: [], removed: [], unchanged: 0, kept: [] };
   }
 }
 
@@ -39,7 +39,7 @@ function Preview({ file, found, skip, onSkip, onTake, onDrop, busy }) {
   return html`<section class="card stack" aria-labelledby="preview">
     <h2 id="preview">${t("matters.preview", { file: file.name })}</h2>
     ${broken && html`<div role="alert" class="stack">
-      <p class="error">${t(found.refused && !skip ? "matters.refused" : "matters.skipped", { n: found.broken.length })}</p>
+      <p class="error">${t(!skip ? "matters.refused" : "matters.skipped", { n: found.broken.length })}</p>
       <${Table} label=${t("matters.broken")} rows=${found.broken} rowKey=${(one) => `${one.row}/${one.column}/${one.reason}`} columns=${[
         ["row", (one) => one.row ?? t("matters.whole"), "number"], ["column", (one) => one.column || "–"], ["reason", (one) => brokenWords(one.reason)]]} />
       <label class="row check"><input type="checkbox" name="skip" checked=${skip} onChange=${(event) => onSkip(event.target.checked)} />${t("matters.skip")}</label>

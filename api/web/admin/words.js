@@ -68,7 +68,7 @@ words({
     "what.sign-in": "登录", "what.sign-in-failed": "登录失败", "what.sign-in-locked": "登录失败，已锁定", "what.sign-out": "退出", "what.password": "更改密码", "what.person-added": "添加人员", "what.person-changed": "更改人员", "what.sessions-ended": "强制退出",
     "what.case": "查看工单", "what.story": "查看经过", "what.leg": "查看话段", "what.handover": "查看转接", "what.recording": "收听录音", "what.message": "查看留言", "what.message-sound": "收听留言", "what.topics": "查看热点",
     "what.legs-export": "导出话段", "what.cases-export": "导出工单", "what.ledger-export": "导出台账", "what.handovers-export": "导出转接", "what.export-file": "下载导出文件",
-    "what.order-sent": "发送工单", "what.order-refused": "拒收工单", "what.deadline-sent": "发送督办", "what.message-retry": "重发消息", "what.message-skip": "丢弃消息", "what.calendar-import": "导入日历", "what.dialplan-load": "加载拨号方案", "what.dialplan-rollback": "回滚拨号方案",
+    "what.order-sent": "发送工单", "what.order-refused": "拒收工单", "what.deadline-sent": "发送督办", "what.message-retry": "重发消息", "what.message-skip": "丢弃消息", "what.calendar-import": "导入日历", "what.calendar-day": "更改日历", "what.matters-import": "导入事项", "what.matters-restore": "恢复事项版本", "what.dialplan-load": "加载拨号方案", "what.dialplan-rollback": "回滚拨号方案",
 
     "doctor.note": "逐项检查已知会让电话或记录出问题的原因；只看不改。说明为英文原文，与命令 hotline doctor 相同。", "doctor.again": "重新检查", "doctor.looking": "正在检查…", "doctor.wait": "正在检查，问题多时最多约 10 秒…", "doctor.not-yet": "服务刚启动，还没有检查过。",
     "doctor.state.ok": "正常", "doctor.state.warning": "注意", "doctor.state.wrong": "有问题",
@@ -150,7 +150,7 @@ words({
     "what.sign-in": "signed in", "what.sign-in-failed": "sign-in failed", "what.sign-in-locked": "sign-in failed, locked", "what.sign-out": "signed out", "what.password": "changed a password", "what.person-added": "added a person", "what.person-changed": "changed a person", "what.sessions-ended": "signed somebody out",
     "what.case": "saw a case", "what.story": "read a case's story", "what.leg": "saw a leg", "what.handover": "saw a hand-over", "what.recording": "heard a recording", "what.message": "saw a message", "what.message-sound": "heard a message", "what.topics": "saw topics",
     "what.legs-export": "exported legs", "what.cases-export": "exported cases", "what.ledger-export": "exported the ledger", "what.handovers-export": "exported hand-overs", "what.export-file": "fetched an export",
-    "what.order-sent": "sent a work order", "what.order-refused": "refused a work order", "what.deadline-sent": "sent a reminder", "what.message-retry": "sent a message again", "what.message-skip": "dropped a message", "what.calendar-import": "imported special days", "what.dialplan-load": "loaded a dialplan", "what.dialplan-rollback": "rolled a dialplan back",
+    "what.order-sent": "sent a work order", "what.order-refused": "refused a work order", "what.deadline-sent": "sent a reminder", "what.message-retry": "sent a message again", "what.message-skip": "dropped a message", "what.calendar-import": "imported special days", "what.calendar-day": "changed a day", "what.matters-import": "imported matters", "what.matters-restore": "restored matters", "what.dialplan-load": "loaded a dialplan", "what.dialplan-rollback": "rolled a dialplan back",
 
     "doctor.note": "Every known reason why calls or the record fail. It looks and changes nothing.", "doctor.again": "Look again", "doctor.looking": "Looking…", "doctor.wait": "Looking; up to some 10 seconds when much is wrong…", "doctor.not-yet": "The service has just started and has not looked yet.",
     "doctor.state.ok": "well", "doctor.state.warning": "warning", "doctor.state.wrong": "wrong",

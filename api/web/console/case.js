@@ -7,7 +7,7 @@ import { Empty, Heading, Loading, Tag, Trouble, useLoad } from "./parts.js";
 import { tell } from "./story.js";
 import { Timeline } from "./timeline.js";
 
-export function Case({ parts, names }) {
+export function Case({ parts, names, who }) {
   const id = parts[0] || "";
   const path = `/cases/${encodeURIComponent(id)}`;
   const story = useLoad(`${path}/story`);
@@ -23,6 +23,7 @@ export function Case({ parts, names }) {
         <${StoryOf} events=${one.events} names=${names} />
         <${Lines} events=${one.events} names=${names} />
         <${Messages} events=${one.events} id=${id} />
+        ${who.may_monitor && html`<${Recordings} id=${id} />`}
         <${Given} events=${one.events} names=${names} />
       </div>
       <div class="stack">
@@ -82,6 +83,18 @@ export function Sound({ message }) {
   if (failed || ["missing", "damaged"].includes(message.sound)) return html`<span class="error">${t(`sound.${message.sound === "damaged" ? "damaged" : "missing"}`)}</span>`;
   return html`<audio controls preload="none" src=${`/api/v1/messages/${encodeURIComponent(message.id)}/sound`}
     aria-label=${t("message.listen", { at: dayTime(message.at), lasts: duration(message.length_s || 0) })} onError=${() => fail(true)}></audio>`;
+}
+
+/** Recorded calls, for who may listen; there is nothing where calls are not recorded. */
+function Recordings({ id }) {
+  const list = useLoad("/recordings", { case: id });
+  if (list.error) return html`<section class="card" aria-label=${t("case.recordings")}><${Trouble} error=${list.error} again=${list.again} /></section>`;
+  if (!list.data || !list.data.items.length) return null;
+  return html`<section class="card" aria-labelledby="recordings-title"><h2 id="recordings-title">${t("case.recordings")}</h2>
+    <p class="small quiet">${t("messages.audit")}</p>
+    <ul class="list">${list.data.items.map((one) => html`<li key=${one.id} class="row"><span class="number">${dayTime(one.started_at)}</span>
+      <audio controls preload="none" src=${`/api/v1/recordings/${encodeURIComponent(one.id)}/sound`} aria-label=${t("case.recording", { at: dayTime(one.started_at) })}></audio>
+      ${!!one.pauses && html`<span class="small quiet">${t("case.pauses", { n: one.pauses })}</span>`}</li>`)}</ul></section>`;
 }
 
 function Given({ events, names }) {

@@ -145,6 +145,7 @@ export function List({ label, list, columns, empty, rowKey }) {
     <p class="row foot quiet small" role="status">
       ${!!items.length && t(next ? "list.some" : "list.all", { n: items.length })}
       ${next && html`<button class="small" disabled=${loading} onClick=${more}>${t(loading ? "shell.loading" : "list.more")}</button>`}
+      ${!loading && !error && html`<button class="plain small" onClick=${again}>${t("list.again")}</button>`}
     </p>
   </section>`;
 }

@@ -7,7 +7,7 @@ words({
     "page.messages": "留言与漏接", "page.overdue": "超时督办", "page.charts": "统计图表", "page.topics": "热点", "page.exports": "导出",
     "page.wall": "大屏", "page.call": "一次通话",
     "ok": "确定", "cancel": "取消", "again": "重试", "all": "全部", "yes": "是", "no": "否", "s": "秒", "case": "工单",
-    "columns": "显示的列", "list.some": "已显示 {n} 条", "list.all": "共 {n} 条", "list.more": "更多", "sort": "排序",
+    "columns": "显示的列", "list.some": "已显示 {n} 条", "list.all": "共 {n} 条", "list.more": "更多", "list.again": "刷新", "sort": "排序",
     "sort.opened": "最新的在前", "sort.due": "先到期的在前", "day.from": "从", "day.to": "到", "day.order": "结束日期早于开始日期",
     "late": "超期", "late.yes": "已超期", "late.no": "未超期", "late.minutes": "超 {n} 分钟", "late.hours": "超 {n} 小时", "late.days": "超 {n} 天",
 
@@ -41,7 +41,7 @@ words({
     "cause.16": "正常挂断", "cause.17": "占线", "cause.18": "无应答", "cause.19": "无人接听", "cause.20": "话机不在线", "cause.21": "拒接", "cause.26": "别处已接", "cause.41": "网络中断", "cause.127": "其他原因",
     "case.open": "未受理", "case.taken": "首接办理", "case.handed_over": "已承接", "case.closed": "已办结", "case.merged": "已并入",
     "case.story": "经过", "case.noStory": "还没有记录。", "case.lines": "通话时间线", "case.noCalls": "这个工单没有通话。", "case.facts": "基本情况", "case.figures": "本工单的数字",
-    "case.deadlines": "期限", "case.ledger": "台账", "case.opened": "建立", "case.line": "被叫线路",
+    "case.recordings": "通话录音", "case.recording": "收听 {at} 开始的录音", "case.pauses": "暂停过 {n} 次，其间没有录音", "case.deadlines": "期限", "case.ledger": "台账", "case.opened": "建立", "case.line": "被叫线路",
     "col.at": "时间", "col.opened": "建立", "col.role": "角色", "col.who": "谁", "col.caller": "来电号码", "col.department": "部门", "col.ring": "振铃",
     "col.talk": "通话", "col.hold": "保持", "col.end": "结束情况", "col.case": "工单", "col.uniqueid": "话路号", "col.line": "时间线", "col.state": "状态",
     "col.kind": "类型", "col.matter": "事项", "col.owner": "责任方", "col.first": "首接", "col.handovers": "转接次数", "col.wait": "等待", "col.due": "期限",
@@ -84,7 +84,7 @@ words({
     "detail.kind": "类型", "detail.matter": "事项", "detail.summary": "摘要", "detail.citizen_name": "姓名", "detail.citizen_phone": "联系电话", "detail.citizen_address": "地址", "detail.happened_at": "发生时间",
     "detail.place": "地点", "detail.what": "情况", "detail.phone": "现场电话", "detail.position": "坐标",
     "message.kind.message": "留言", "message.kind.missed": "漏接", "message.open": "待答复", "message.answered": "已答复", "message.served": "再次来电已接", "message.given_up": "多次未接通",
-    "message.missed": "漏接 {n} 次，没有录音", "message.listen": "收听 {at} 的留言，{lasts}", "messages.audit": "收听留言记入审计日志，并记为已听。", "sound.missing": "录音缺失", "sound.damaged": "录音损坏，无法播放",
+    "message.missed": "漏接 {n} 次，没有录音", "message.listen": "收听 {at} 的留言，{lasts}", "messages.audit": "收听记入审计日志；听过的留言记为已听。", "sound.missing": "录音缺失", "sound.damaged": "录音损坏，无法播放",
 
     "exports.new": "新的导出", "exports.what": "导出什么", "exports.what.legs": "话段", "exports.what.cases": "工单", "exports.what.handovers": "转接", "exports.what.ledger": "台账",
     "exports.as": "文件格式", "exports.format.xlsx": "Excel（xlsx）", "exports.format.csv": "CSV", "exports.format.parquet": "Parquet", "exports.heads": "表头", "exports.headings.zh": "中文", "exports.headings.en": "英文", "exports.headings.names": "字段名",
@@ -103,7 +103,7 @@ words({
     "page.messages": "Messages", "page.overdue": "Overdue", "page.charts": "Charts", "page.topics": "Hot topics", "page.exports": "Exports",
     "page.wall": "Wall", "page.call": "Call of",
     "ok": "OK", "cancel": "Cancel", "again": "Try again", "all": "all", "yes": "yes", "no": "no", "s": "s", "case": "Case",
-    "columns": "Columns", "list.some": "{n} shown", "list.all": "{n} in all", "list.more": "More", "sort": "Order",
+    "columns": "Columns", "list.some": "{n} shown", "list.all": "{n} in all", "list.more": "More", "list.again": "Refresh", "sort": "Order",
     "sort.opened": "newest first", "sort.due": "due first", "day.from": "From", "day.to": "To", "day.order": "The last day is before the first",
     "late": "Late", "late.yes": "late", "late.no": "not late", "late.minutes": "{n} min late", "late.hours": "{n} h late", "late.days": "{n} days late",
 
@@ -137,7 +137,7 @@ words({
     "cause.16": "normal", "cause.17": "busy", "cause.18": "no response", "cause.19": "no answer", "cause.20": "phone not there", "cause.21": "declined", "cause.26": "answered elsewhere", "cause.41": "network failed", "cause.127": "other reason",
     "case.open": "nobody has it", "case.taken": "with first contact", "case.handed_over": "taken over", "case.closed": "closed", "case.merged": "merged",
     "case.story": "Story", "case.noStory": "Nothing is on record yet.", "case.lines": "Time line of calls", "case.noCalls": "No calls in this case.", "case.facts": "Facts", "case.figures": "Figures of this case",
-    "case.deadlines": "Deadlines", "case.ledger": "Ledger", "case.opened": "Opened", "case.line": "Line",
+    "case.recordings": "Recordings", "case.recording": "Listen to the recording of {at}", "case.pauses": "paused {n} times; nothing was recorded then", "case.deadlines": "Deadlines", "case.ledger": "Ledger", "case.opened": "Opened", "case.line": "Line",
     "col.at": "Time", "col.opened": "Opened", "col.role": "Role", "col.who": "Who", "col.caller": "Caller", "col.department": "Department", "col.ring": "Ring",
     "col.talk": "Talk", "col.hold": "Hold", "col.end": "How it ended", "col.case": "Case", "col.uniqueid": "Leg", "col.line": "Time line", "col.state": "State",
     "col.kind": "Kind", "col.matter": "Matter", "col.owner": "Answers for it", "col.first": "First contact", "col.handovers": "Hand-overs", "col.wait": "Wait", "col.due": "Due",
@@ -180,7 +180,7 @@ words({
     "detail.kind": "Kind", "detail.matter": "Matter", "detail.summary": "Summary", "detail.citizen_name": "Name", "detail.citizen_phone": "Phone", "detail.citizen_address": "Address", "detail.happened_at": "When",
     "detail.place": "Where", "detail.what": "What", "detail.phone": "Phone on the spot", "detail.position": "Position",
     "message.kind.message": "message", "message.kind.missed": "missed call", "message.open": "to be answered", "message.answered": "answered", "message.served": "called again, answered", "message.given_up": "not reached",
-    "message.missed": "{n} missed, no sound", "message.listen": "Listen to the message of {at}, {lasts}", "messages.audit": "Listening is in the audit log and counts as heard.", "sound.missing": "The sound is missing", "sound.damaged": "The sound is damaged",
+    "message.missed": "{n} missed, no sound", "message.listen": "Listen to the message of {at}, {lasts}", "messages.audit": "Listening is in the audit log; a message then counts as heard.", "sound.missing": "The sound is missing", "sound.damaged": "The sound is damaged",
 
     "exports.new": "New export", "exports.what": "What", "exports.what.legs": "Legs", "exports.what.cases": "Cases", "exports.what.handovers": "Hand-overs", "exports.what.ledger": "Ledger",
     "exports.as": "Format", "exports.format.xlsx": "Excel (xlsx)", "exports.format.csv": "CSV", "exports.format.parquet": "Parquet", "exports.heads": "Headings", "exports.headings.zh": "Chinese", "exports.headings.en": "English", "exports.headings.names": "field names",

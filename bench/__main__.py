@@ -17,6 +17,7 @@ PARTS = (
     ["bench.lists", "300000", "3"],
     ["bench.exports", "300000"],
     ["bench.record_rates"],
+    ["bench.takeover", "5"],
     ["bench.dialplan_check"],
     ["bench.dialplan_mutations"],
 )

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from telephony.cel.tail import NOT_READ, identity, opened
+from telephony.cel.tail import identity, opened
+from telephony.cel.unread import NOT_READ
 from telephony.shipping.spool import SOUND, Kind
 from telephony.shipping.wire import Away, Refused, Wire
 

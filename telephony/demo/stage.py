@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from telephony.softphone import Softphone
 
-SERVICE_START_LIMIT_S = 20.0
+SERVICE_START_LIMIT_S = 60.0
 SERVICE_STOP_LIMIT_S = 20.0
 """It gives its requests 10 s to end."""
 CITIZENS = ("13804210001", "13804210002", "13904215678")

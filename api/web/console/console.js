@@ -75,6 +75,9 @@ function Console({ who, live, names }) {
 
 start(Console, async () => {
   const live = new Live();
+  live.addEventListener("change", ({ detail }) => {
+    if (detail.type === "snapshot") live.pbxs = detail.pbxs || [];
+  });
   live.start();
   return { live, names: await loadNames() };
 });

@@ -58,6 +58,7 @@ export function Floor({ live, names, who }) {
   const calls = [...live.calls.values()].sort((a, b) => (a.started_at || "").localeCompare(b.started_at || ""));
   return html`<div class="stack floor">
     <${Heading} tools=${html`<a class="button" href="#wall">${t("page.wall")}</a>`}>${t("page.floor")}<//>
+    ${(live.pbxs || []).filter((one) => one.state !== "up").map((one) => html`<p class="trouble" role="alert" key=${one.name}>${t("floor.pbxDown", { name: one.name })}</p>`)}
     <${Strip} live=${live} callers=${callers} now=${now} figures=${figures} />
     <div class="floor-grid">
       <${Queue} callers=${callers} several=${live.queues.size > 1} now=${now} goal=${figures.now ? figures.now.answer_within_s : 15} />

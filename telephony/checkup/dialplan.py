@@ -6,6 +6,7 @@ read back what it has (``ShowDialPlan``) and to compare it with ours, step by st
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def our_steps(settings: Settings) -> Steps:
 async def check_dialplan(patient: Patient) -> Verdict:
     """Compare every context of ours with what the PBX has loaded."""
     patient.must_be_allowed("ShowDialPlan", "reporting")
-    ours = our_steps(patient.settings)
+    ours = await asyncio.to_thread(our_steps, patient.settings)
     contexts = contexts_of(ours)
     running = await running_steps(patient.link)
     theirs = {place: step for place, step in running.items() if place[0] in set(contexts)}

@@ -13,7 +13,7 @@ from telephony.dialplan import DialplanError
 from telephony.plans.diff import PlanDiff, compare_with
 from telephony.plans.load import NAMED, Loader
 from telephony.plans.running import running_steps
-from telephony.plans.steps import compare, contexts_of
+from telephony.plans.steps import Steps, compare, contexts_of
 from telephony.plans.versions import Files, Unfinished, Version, Versions
 from telephony.plans.wanted import extension_steps, wanted
 from telephony.plans.ways import NotReachable, way_to
@@ -53,7 +53,7 @@ def last_files(versions: Versions) -> Files:
 
 async def differences_now(settings: Settings, client: AmiClient) -> PlanDiff:
     """What the PBX runs against what would be loaded now. Raises as :func:`compare_with`."""
-    files = wanted(settings)
+    files = await asyncio.to_thread(wanted, settings)
     before = last_files(versions_of(settings))
     return await compare_with(client, files, before, settings.trunk_context)
 
@@ -84,16 +84,23 @@ async def running_version(
 ) -> int | None:
     """The newest kept version whose steps are those that the PBX runs, or None."""
     running = await running_steps(client)
-    everything = [one for one in history if one.files]
+    kept = [one for one in history if one.files]
+    # Reading many of them takes a second: a service has calls to look after.
+    return await asyncio.to_thread(_same_as, running, versions, kept, settings.trunk_context)
+
+
+def _same_as(
+    running: Steps, versions: Versions, kept: Iterable[Version], shared: str
+) -> int | None:
     asked = set()
-    for one in everything:
+    for one in kept:
         if one.sha256 in asked:
             continue
         asked.add(one.sha256)
         steps = extension_steps(versions.files(one.number))
         names = set(contexts_of(steps))
         theirs = {place: step for place, step in running.items() if place[0] in names}
-        if not compare(steps, theirs, settings.trunk_context):
+        if not compare(steps, theirs, shared):
             return one.number
     return None
 
@@ -152,5 +159,7 @@ async def examined(settings: Settings, files: Mapping[str, str] | None = None) -
     # It brings much that nothing else of a service needs.
     from telephony.plans.check import check
 
-    given = wanted(settings) if files is None else files
-    return await asyncio.to_thread(check, given, settings)
+    def examine() -> Findings:
+        return check(wanted(settings) if files is None else files, settings)
+
+    return await asyncio.to_thread(examine)

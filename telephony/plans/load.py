@@ -129,7 +129,8 @@ class Loader:
         began = time.monotonic()
         with self.versions.alone():
             way = self._way()
-            files = wanted(self._settings)
+            # Rendering takes some tenths of a second: a service has calls to look after.
+            files = await asyncio.to_thread(wanted, self._settings)
             await self._check(files)
             await self._undo_unfinished(way)
             return await self._bring(way, files, by=by, what="loaded", began=began)

@@ -111,11 +111,11 @@ def test_given_a_load_cut_off_when_the_service_starts_then_undone_and_loads_by_h
         audited = [one["what"] for one in service.get("/audit")["items"]]
         assert audited.count("dialplan-rollback") == 2
         assert audited.count("dialplan-load") == 2
-        wait_until(lambda: service.get("/doctor")["checks"], "the service asked the doctor", 15)
+        figure = 'hotline_check{check="dialplan",pbx="pbx1"} 0.0'
+        well = "the doctor found the dialplan as it is loaded"
+        wait_until(lambda: figure in service.http.get("/metrics").text, well, 20)
         told = {one["name"]: one["state"] for one in service.get("/doctor")["checks"]}
         assert told["dialplan"] == "ok"
-        figures = service.http.get("/metrics").text
-        assert 'hotline_check{check="dialplan",pbx="pbx1"} 0.0' in figures
     talk.assert_together()
     talk.citizen.hangup()
     talk.agent.wait_ended(5)

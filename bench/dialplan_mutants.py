@@ -452,6 +452,8 @@ def reordered(files: Texts, seed: int) -> Mutant:
 
 def file_gone(files: Texts, seed: int) -> Mutant:
     """One file that others include is not there."""
-    name = random.Random(seed).choice([one for one in files if one.startswith("hotline/")])
+    # Of what is switched off there is a file without a context.
+    with_contexts = [one for one, text in files.items() if "\n[" in text]
+    name = random.Random(seed).choice(with_contexts)
     rest = {one: text for one, text in files.items() if one != name}
     return Mutant("file missing", "extensions.conf", 1, f"without {name}", rest)

@@ -25,6 +25,7 @@ from telephony.plans.findings import Finding, Findings
 from telephony.plans.flow import check_contexts, check_flow
 from telephony.plans.mirror import Mirror, compare_with
 from telephony.plans.names import Names, check_names
+from telephony.plans.others import check_others, check_sections
 from telephony.plans.ours import compare
 from telephony.plans.places import Places, check_targets
 from telephony.plans.prompts import Exists, SoundFolders, check_prompts
@@ -187,6 +188,8 @@ class Set:
         beside = reference.texts if beside is None else beside
         self._shared = settings.trunk_context
         self.reference = reference.plan
+        self._reference_texts = reference.texts
+        self._given = set(files)
         self._homes = reference.homes
         self.configs = [
             read_config(root, files[root], resolve or _resolver(files))
@@ -272,6 +275,12 @@ class Set:
     def examine(self, names: Names, exists: Exists) -> list[Finding]:
         """What our rules find in the files; what stands beside them is not looked at."""
         places = Places(self.plan, ELSEWHERE)
+        # Of a part of a dialplan nobody knows what else keys and rooms lead to.
+        own = {
+            name: text
+            for name, text in self.other_files.items()
+            if name in self._given and (name in self._reference_texts or self._whole())
+        }
         found = [
             *self.own.findings,
             *compare(self.reference, self.own, self.expected, self._shared),
@@ -282,8 +291,10 @@ class Set:
             *check_names(self.plan, names),
             *check_prompts(self.plan, exists),
             *check_devices(self.plan, known_devices(self.other_files)),
+            *check_sections(self.plan, self.other_files),
+            *check_others(own, self._reference_texts, places),
         ]
-        return [one for one in found if one.file in self.read]
+        return [one for one in found if one.file in self.read or one.file in own]
 
     def _asked(self) -> set[str]:
         """Contexts that the keys of a room run."""

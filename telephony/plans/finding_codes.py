@@ -213,6 +213,13 @@ CODES: dict[str, Code] = {
         "nothing rings there",
         "那里不会振铃",
     ),
+    "section-missing": Code(
+        E,
+        "{file} has no [{name}]",
+        "{file} 中没有 [{name}]",
+        CUT,
+        CUT_ZH,
+    ),
     # Ways.
     "no-priority-1": Code(
         E,

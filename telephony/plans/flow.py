@@ -46,6 +46,9 @@ def check_flow(places: Places, asked: Collection[str] = ()) -> list[Finding]:
             ordered = [steps[number] for number in sorted(steps) if number != HINT]
             if ordered:
                 quiet = context.name in asked or (context.name, exten) in after
+                # Whoever dials nothing is led to t.
+                waits = ordered[-1].app.lower() == "waitexten"
+                quiet = quiet or (waits and _has(places, context.name, "t"))
                 found += _of_extension(exten, ordered, named, set(context.extens), quiet=quiet)
     return found + _loops(places)
 
@@ -59,6 +62,10 @@ def _named(places: Places) -> set[tuple[str, int]]:
                 if target.priority is not None or one.label:
                     named.add((one.file, one.line))
     return named
+
+
+def _has(places: Places, context: str, exten: str) -> bool:
+    return any(exten in one.extens for one in places.including(context))
 
 
 def _afterwards(places: Places) -> set[tuple[str, str]]:
@@ -96,7 +103,8 @@ def _of_extension(
     def add(code: str, step: Step, **values: str) -> None:
         found.append(Finding(code, step.file, step.line, values))
 
-    if first.priority != 1 and exten.split("/", 1)[0] not in siblings - {exten}:
+    come = (first.file, first.line) in named
+    if first.priority != 1 and not come and exten.split("/", 1)[0] not in siblings - {exten}:
         add("no-priority-1", first, where=where, priority=str(first.priority))
     last, dead, told = first, False, False
     for before, step in pairwise(steps):

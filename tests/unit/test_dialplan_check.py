@@ -251,6 +251,34 @@ def test_given_an_own_file_that_touches_a_context_of_ours_then_it_is_refused() -
     assert errors(trunk) == []
 
 
+def test_given_keys_rooms_or_queues_edited_by_hand_then_the_line_is_told() -> None:
+    texts = reference().texts
+    edits = {
+        "hotline/features.conf": ("hotline-key-park,s,1", "hotline-key-bark,s,1"),
+        "hotline/confbridge.conf": ("hotline-room-pressed,end,1", "hotline-room-pressed,ends,1"),
+        "hotline/queues.conf": (
+            "membergosub = hotline-agent-up",
+            "membergosub = hotline-agent-down",
+        ),
+    }
+    for name, (old, new) in edits.items():
+        edited = texts[name].replace(old, new)
+        line = 1 + edited[: edited.index(new)].count("\n")
+        found = examine({**texts, **ROOT, name: edited}).errors
+        assert {(one.file, one.line) for one in found} >= {(name, line)}
+        codes = {one.code for one in found}
+        # A pattern takes any key that a room sends.
+        assert codes & {"target-context", "ours-added"}
+        assert "ours-missing" in codes
+
+
+def test_given_the_queues_of_a_pbx_when_a_step_names_another_then_told() -> None:
+    own = plan("exten => 1,1,Queue(tax)", "same => n,Queue(taxes)", "same => n,Hangup()")
+    assert errors(own, **{"queues.conf": "[general]\n[tax]\n"}) == [(3, "section-missing")]
+    forked = {"queues.conf": '[tax]\n#include "more.conf"\n'}
+    assert errors(own, **forked) == []
+
+
 # What a real Asterisk 22 said of the same lines.
 
 

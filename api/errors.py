@@ -114,7 +114,7 @@ def install(app: FastAPI) -> None:
 
 def _field(mistake: Mapping[str, Any]) -> str:
     # Of a body that is no JSON the place is a number of characters, which is no field.
-    loc = mistake["loc"][:1] if mistake["type"] == "json_invalid" else mistake["loc"]
+    loc = mistake["loc"][:1] if mistake.get("type") == "json_invalid" else mistake["loc"]
     return ".".join(str(part) for part in loc)
 
 

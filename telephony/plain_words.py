@@ -123,7 +123,7 @@ def in_plain_words(mistake: Mapping[str, Any], *, unknown: str) -> str:
 
     ``unknown``: what is said of a name that nobody knows.
     """
-    kind, of = str(mistake["type"]), mistake.get("ctx") or {}
+    kind, of = str(mistake.get("type", "")), mistake.get("ctx") or {}
     if kind == "extra_forbidden":
         return unknown
     if kind in ("value_error", "assertion_error"):

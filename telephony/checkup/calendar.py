@@ -59,8 +59,8 @@ async def check_calendar(patient: Patient) -> Verdict:
 
 
 async def _look(pbx: Pbx, line: Line, calendar: Calendar, source: str, now: datetime) -> _Seen:
-    there = await pbx.db_family(HOURS + line.suffix)
-    pushed = await pbx.db_family(PUSHED + line.suffix)
+    families = (HOURS + line.suffix, PUSHED + line.suffix)
+    there, pushed = await asyncio.gather(*(pbx.db_family(one) for one in families))
     wanted = wanted_hours(calendar, in_shanghai(now).date())
     if not any(key in there for key in wanted):
         return _Seen(

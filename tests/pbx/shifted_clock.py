@@ -15,7 +15,14 @@ from telephony.asterisk_program import AsteriskProgram, find_asterisk, unpacked
 from telephony.dialplan import Phone
 from telephony.private_pbx import PrivatePbx
 from telephony.softphone import Softphone
-from tests.pbx.scene import CITIZENS, LINE, PASSWORD, assert_quiet, pbx_settings
+from tests.pbx.scene import (
+    CITIZENS,
+    LINE,
+    PASSWORD,
+    assert_quiet,
+    pbx_settings,
+    wait_until,
+)
 
 TRIES = 5
 """A call that reaches the decision after the second in which it was made is made again."""
@@ -58,10 +65,19 @@ class ShiftedPbx(PrivatePbx):
         call = citizen.call(LINE)
         try:
             call.wait_answered(5)
-            lines = self.console("core show channels concise").splitlines()
-            (context,) = {line.split("!")[1] for line in lines if "!" in line}
-            # Taking a message goes through several contexts.
-            return "hotline-message" if context.startswith("hotline-message") else context
+            there = ""
+
+            def has_come() -> bool:
+                # Taking a message, and greeting, go through several contexts.
+                nonlocal there
+                lines = self.console("core show channels concise").splitlines()
+                contexts = {line.split("!")[1] for line in lines if "!" in line}
+                there = contexts.pop() if len(contexts) == 1 else ""
+                there = "hotline-message" if there.startswith("hotline-message") else there
+                return there in ("hotline-queue", "hotline-message")
+
+            wait_until(has_come, "in the queue, or leaving a message")
+            return there
         finally:
             call.hangup()
             call.wait_ended(5)

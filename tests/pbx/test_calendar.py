@@ -12,7 +12,7 @@ import pytest
 from telephony.ami_client import AmiClient
 from telephony.calendar import push as calendar_push
 from telephony.calendar.book import CalendarBook, calendar_of
-from telephony.calendar.push import AHEAD_DAYS, Switch, push, wanted_hours
+from telephony.calendar.push import AHEAD_DAYS, Switch, push, push_all, wanted_hours
 from telephony.database import Database, migrate
 from telephony.demo.stage import Service
 from telephony.doctor import Finding, examine
@@ -22,7 +22,14 @@ from telephony.pbx import Pbx
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import Settings
 from telephony.softphone import Softphone
-from tests.pbx.scene import CITIZENS, LINE, PhoneFactory, set_hours, wait_until
+from tests.pbx.scene import (
+    CITIZENS,
+    LINE,
+    SECOND_LINE,
+    PhoneFactory,
+    set_hours,
+    wait_until,
+)
 
 pytestmark = pytest.mark.pbx
 
@@ -38,8 +45,10 @@ def settings(pbx: PrivatePbx, tmp_path: Path) -> Iterator[Settings]:
 
 
 def forget(pbx: PrivatePbx) -> None:
-    for family in ("hotline-hours", "hotline-pushed", "hotline-shut"):
-        pbx.console(f"database deltree {family}")
+    for suffix in ("", SECOND_LINE.suffix):
+        pbx.console(f"database deltree hotline-hours{suffix}")
+        pbx.console(f"database deltree hotline-pushed{suffix}")
+    pbx.console("database deltree hotline-shut")
 
 
 def entries(pbx: PrivatePbx, family: str = "hotline-hours") -> dict[str, str]:
@@ -122,7 +131,7 @@ async def test_given_a_pbx_that_lost_its_hours_when_examined_then_told_and_the_w
     assert "the week counts (Monday to Friday 0830-1700)" in finding.found
     client, asked = await linked(settings)
     try:
-        await push(asked, calendar_of(settings.line))
+        await push_all(asked, [calendar_of(line) for line in settings.every_line])
         finding = await calendar_of_doctor(settings)
         assert finding.state == ("warning" if today() >= date(today().year, 12, 1) else "ok")
         assert f"hours of {AHEAD_DAYS} days" in finding.found
@@ -189,10 +198,15 @@ def where(pbx: PrivatePbx, citizen: Softphone) -> str:
     call = citizen.call(LINE)
     try:
         call.wait_answered(5)
-        lines = pbx.console("core show channels concise").splitlines()
-        contexts = {line.split("!")[1] for line in lines if "!" in line}
-        assert len(contexts) == 1, contexts
-        return contexts.pop()
+        there: list[str] = []
+
+        def has_come() -> bool:
+            lines = pbx.console("core show channels concise").splitlines()
+            there[:] = [line.split("!")[1] for line in lines if "!" in line]
+            return there in (["hotline-queue"], ["hotline-message"])
+
+        wait_until(has_come, "in the queue, or leaving a message")
+        return there[0]
     finally:
         call.hangup()
         call.wait_ended(5)
@@ -213,7 +227,9 @@ def test_given_a_running_service_when_the_pbx_loses_a_day_and_a_day_is_set_then_
     assert (found["hours"], found["why"], found["name"]) == ("closed", "special", "检修")
 
     pbx.console("database deltree hotline-hours")
-    assert service.http.post("/api/v1/calendar/push").json()["written"] == AHEAD_DAYS
+    # The service may be at it already, since it took the PBX over.
+    assert service.http.post("/api/v1/calendar/push").json()["written"] in (0, AHEAD_DAYS)
+    assert len(entries(pbx)) == len(entries(pbx, "hotline-pushed")) == AHEAD_DAYS
     assert service.http.delete(f"/api/v1/calendar/days/{day}").status_code == 204
     assert service.http.delete(f"/api/v1/calendar/days/{day}").status_code == 404
     wait_until(

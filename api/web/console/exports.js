@@ -99,7 +99,7 @@ function Jobs({ list }) {
         <div class="spread"><span><b>${t(`exports.what.${one.what}`)}</b> <span class="quiet small">${one.format} · ${dayTime(one.asked_at)} · ${one.asked_by}</span></span>
           <${Tag} kind=${KIND[one.state] || ""}>${t(`export.${one.state}`)}<//></div>
         ${RUNNING.has(one.state) && html`<div class="row"><progress max=${one.rows || 1} value=${one.rows === null ? undefined : one.rows_done} aria-label=${t("exports.progress")}></progress>
-          <span class="number small">${t("exports.rows", { done: one.rows_done, all: one.rows ?? "?" })}</span></div>`}
+          <span class="number small">${one.rows === null ? t("exports.counting") : t("exports.rows", { done: one.rows_done, all: one.rows })}</span></div>`}
         ${one.state === "failed" && html`<p class="error small">${one.detail || one.code}</p>`}
         <div class="row">
           ${one.file && html`<a class="button" href=${one.file} download=${one.name}>${t("exports.fetch", { rows: one.rows_done, size: size(one.bytes) })}</a>`}

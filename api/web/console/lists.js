@@ -6,6 +6,7 @@ import { legName, partyName } from "./names.js";
 import { Choice, ColumnChoice, Days, Heading, List, Tag, useColumns, usePages, Words } from "./parts.js";
 import { link, refine } from "./route.js";
 import { Search } from "./search.js";
+import { endWords } from "./timeline.js";
 
 const lasts = (seconds) => (seconds === null || seconds === undefined ? "–" : duration(seconds));
 const caseLink = (id) => id && html`<a class="number" href=${link("case", [id])}>${id}</a>`;
@@ -19,15 +20,11 @@ const LEG_COLUMNS = [
   { key: "ring", show: (leg) => lasts(leg.ring_s), class: "number" },
   { key: "talk", show: (leg) => lasts(leg.talk_s), class: "number" },
   { key: "hold", show: (leg) => lasts(leg.hold_s), class: "number", more: true },
-  { key: "end", show: (leg) => html`<${Tag} kind=${{ open: "accent", cut_off: "bad" }[leg.state] || ""}>${leg.state === "complete" ? leg.cause_text ? causeWords(leg) : t("leg.complete") : t(`leg.${leg.state}`)}<//>` },
+  { key: "end", show: (leg) => html`<${Tag} kind=${{ open: "accent", cut_off: "bad" }[leg.state] || ""}>${endWords(leg)}<//>` },
   { key: "case", show: (leg) => caseLink(leg.case) || "–" },
   { key: "uniqueid", show: (leg) => html`<span class="number">${leg.uniqueid}</span>`, more: true },
   { key: "line", show: (leg) => html`<a href=${link("call", [leg.pbx, leg.uniqueid])}>${t("line.open")}</a>` },
 ];
-
-function causeWords(leg) {
-  return has(`cause.${leg.cause}`) ? t(`cause.${leg.cause}`) : leg.cause_text;
-}
 
 const ROLES = ["citizen", "agent", "target", "supervisor", "mailbox"];
 

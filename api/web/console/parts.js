@@ -51,7 +51,7 @@ export function usePages(path, query) {
 
 /** What went wrong, and a way to try again. */
 export function Trouble({ error, again }) {
-  return html`<div class="trouble row" role="alert"><span>${errorWords(error)}</span>
+  return html`<div class="trouble row" role="alert"><span>${error.code === "offline" ? t("load.offline") : errorWords(error)}</span>
     ${again && html`<button class="small" onClick=${again}>${t("again")}</button>`}</div>`;
 }
 
@@ -183,4 +183,8 @@ export function Words({ label, value, onChange, wait = 250, placeholder = "" }) 
     }} /></label>`;
 }
 
-export const percent = (share) => (share === null || share === undefined ? "–" : `${(Math.floor(share * 1000) / 10).toFixed(1)} %`);
+/** A share, rounded down: 94.96 % does not look like a goal of 95 % that was met. */
+export function percent(share) {
+  if (share === null || share === undefined) return "–";
+  return share === 1 ? "100 %" : `${(Math.floor(share * 1000) / 10).toFixed(1)} %`;
+}

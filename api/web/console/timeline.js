@@ -1,6 +1,6 @@
 // One call drawn as a time line: a row for each leg, who is with whom when, a line where they meet.
 import { html } from "../vendor/preact-htm.js";
-import { duration, t, time } from "../shared/i18n.js";
+import { duration, has, t, time } from "../shared/i18n.js";
 import { legName } from "./names.js";
 
 const WIDTH = 960;
@@ -162,6 +162,12 @@ function cut(text, most) {
   return text.length > most ? `${text.slice(0, Math.max(1, most - 1))}…` : text;
 }
 
+/** How a leg ended, in words; of a cause nobody has words for, Asterisk's. */
+export function endWords(leg) {
+  if (leg.state !== "complete") return t(`leg.${leg.state}`);
+  return has(`cause.${leg.cause}`) ? t(`cause.${leg.cause}`) : leg.cause_text || t("leg.complete");
+}
+
 function Tables({ legs, links, names, name }) {
   const clock = (iso) => time(iso, { seconds: true }) || "–";
   const lasts = (seconds) => (seconds === null ? "–" : short(seconds));
@@ -171,7 +177,7 @@ function Tables({ legs, links, names, name }) {
       <tbody>${legs.map((leg) => html`<tr key=${leg.uniqueid}>
         <th scope="row">${legName(leg, names)}</th><td>${t(`role.${leg.role || "other"}`)}</td>
         <td>${clock(leg.started_at)}</td><td>${clock(leg.answered_at)}</td><td>${clock(leg.ended_at)}</td>
-        <td>${lasts(leg.ring_s)}</td><td>${lasts(leg.talk_s)}</td><td>${lasts(leg.hold_s)}</td><td>${t(`leg.${leg.state}`)}${leg.cause_text ? `, ${leg.cause_text}` : ""}</td>
+        <td>${lasts(leg.ring_s)}</td><td>${lasts(leg.talk_s)}</td><td>${lasts(leg.hold_s)}</td><td>${endWords(leg)}</td>
       </tr>`)}</tbody></table></div>
     <div class="scroll" tabindex="0" role="group" aria-label=${t("line.meetings")}><table><caption class="sr">${t("line.meetings")}</caption>
       <thead><tr><th scope="col">${t("line.meetings")}</th><th scope="col">${t("col.from")}</th><th scope="col">${t("col.to")}</th></tr></thead>

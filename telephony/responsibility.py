@@ -19,6 +19,7 @@
 | a supervisor listens, has listened  | monitored    | as before                                 |
 | recording began, paused, went on    | recorded     | as before                                 |
 | a message was left; its sound is bad | message     | as before                                 |
+| a message was taken, given on, given back, answered | message | as before                      |
 | a deadline is near, or has passed   | reminded, escalated | as before                          |
 | a person, outside of a call: :mod:`telephony.cases.work` | edited, returned, ... | there |
 

@@ -44,6 +44,7 @@ WorkEvent = Literal[
     "attached",
     "reminded",
     "escalated",
+    "message",
 ]
 EVENTS = frozenset({"taken", *get_args(WorkEvent)})
 

@@ -16,8 +16,9 @@ from uuid import uuid4
 from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.orm import aliased
 
-from telephony.cases.store import parts
+from telephony.cases.store import CaseStore, micros_of, parts
 from telephony.errors import AgentNotFound, NotAllowed, NotFound, WrongState
+from telephony.messages.ledger import MessageLedger
 from telephony.messages.models import MessageRecord
 from telephony.messages.rules import due_at, next_try_at
 from telephony.messages.store import MESSAGES, OPEN, TRIES, MessageStore
@@ -82,6 +83,10 @@ class Hand:
     is_senior: bool = False
 
 
+def _now() -> int:
+    return micros_of(datetime.now(UTC))
+
+
 class MessageBook:
     """Reads, and what people do. Every method raises :class:`DatabaseUnavailable`."""
 
@@ -90,6 +95,7 @@ class MessageBook:
         self._settings = settings
         self._calendar = calendar
         self._store = MessageStore(database, settings.pbx.name, settings.messages.tries)
+        self._cases = CaseStore(database, settings.pbx.name)
 
     def key_of(self, number: str) -> str | None:
         """A number in the form in which two of one citizen are the same."""
@@ -195,27 +201,33 @@ class MessageBook:
         """
         self._must_be_agent(agent)
         async with self._database.writing() as connection:
+            ledger = await self._ledger(connection, message)
             rows = await self._open(connection, message)
             others = {row["holder"] for row in rows} - {None, agent}
             if others:
                 holder = min(others)
                 raise MessageHeld(f"agent {holder} answers this citizen", holder=holder)
-            fresh = [row["id"] for row in rows if row["holder"] is None]
-            await self._hold(connection, fresh, agent)
+            fresh = [row for row in rows if row["holder"] is None]
+            await self._hold(connection, [row["id"] for row in fresh], agent)
+            await ledger.note(fresh, "taken", by=agent, at=_now())
         return bool(fresh)
 
     async def give(self, message: str, to: str, hand: Hand) -> None:
         """Give it to a colleague. Raises as :meth:`take`, and :class:`NotAllowed`."""
         self._must_be_agent(to)
         async with self._database.writing() as connection:
+            ledger = await self._ledger(connection, message)
             rows = await self._mine(connection, message, hand)
             await self._hold(connection, [row["id"] for row in rows], to)
+            await ledger.note(rows, "given", by=hand.agent or hand.name, to=to, at=_now())
 
     async def give_back(self, message: str, hand: Hand) -> None:
         """Nobody has it any more. Raises as :meth:`give`."""
         async with self._database.writing() as connection:
+            ledger = await self._ledger(connection, message)
             rows = await self._mine(connection, message, hand)
             await self._hold(connection, [row["id"] for row in rows], None)
+            await ledger.note(rows, "given back", by=hand.agent or hand.name, at=_now())
 
     async def answered(
         self, message: str, result: str, hand: Hand, *, outcome: str | None = None
@@ -227,6 +239,7 @@ class MessageBook:
         """
         now = datetime.now(UTC)
         async with self._database.writing() as connection:
+            ledger = await self._ledger(connection, message)
             rows = await self._mine(connection, message, hand, or_nobodys=True)
             done = [row["id"] for row in rows if row["id"] == message or row["kind"] == "missed"]
             if outcome is not None:
@@ -240,8 +253,16 @@ class MessageBook:
                     .where(MESSAGES.c.id.in_(part))
                     .values(state="answered", closed_at=now, closed_by=hand.name, result=result)
                 )
+            closed = [row for row in rows if row["id"] in done]
+            by = hand.agent or hand.name
+            await ledger.note(closed, "answered", by=by, at=micros_of(now))
 
     # -- inside
+
+    async def _ledger(self, connection: AsyncConnection, message: str) -> MessageLedger:
+        ledger = MessageLedger(connection, self._cases)
+        await ledger.lock(await self._row(connection, message))
+        return ledger
 
     def _must_be_agent(self, agent: str) -> None:
         if self._settings.agent(agent) is None:

@@ -192,7 +192,10 @@ async def test_given_facts_read_again_when_people_have_worked_then_each_is_there
     assert (found[1]["holder"], found[1]["heard_by"]) == ("8001", "8002")
     assert (found[0]["waited_s"], found[0]["sound"], found[1]["length_s"]) == (30.0, None, 5.0)
     ledger = await queries.ledger(database, found[1]["case"])
-    assert [(one["event"], one["detail"]) for one in ledger] == [("message", "5.0 s")]
+    assert [(one["event"], one["detail"]) for one in ledger] == [
+        ("message", "5.0 s"),
+        ("message", "taken"),
+    ]
     assert (await verify_ledger(database)).problems == []
 
 
@@ -306,6 +309,15 @@ async def test_given_a_message_then_only_its_holder_or_a_senior_gives_returns_or
         )
         assert [each["outcome"] for each in found["called"]] == ["wrong-number"]
     assert (await book.waiting(limit=10)).items == []
+    story = await queries.ledger(database, message["case"])
+    done = [one for one in story if one["by"] is not None]
+    assert [(one["event"], one["by"], one["to"], one["detail"]) for one in done] == [
+        ("message", "8001", None, "taken"),
+        ("message", "8001", "8002", "given"),
+        ("message", BOSS.name, None, "given back"),
+        ("message", "8001", None, "answered"),
+    ]
+    assert (await verify_ledger(database)).problems == []
 
 
 # -- sound --------------------------------------------------------------------------------------

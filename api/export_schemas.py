@@ -8,16 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
-from api.schemas import (
-    MAX_PAGE,
-    CaseQuery,
-    HandoverQuery,
-    InTime,
-    LegQuery,
-    Moment,
-    Schema,
-    Word,
-)
+from api.query_schemas import CaseQuery, HandoverQuery, LegQuery
+from api.schemas import MAX_PAGE, InTime, Moment, Schema, Word
 from telephony.bulk.tables import TABLES, Format, Headings, What
 
 

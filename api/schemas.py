@@ -20,8 +20,6 @@ from pydantic import (
     model_validator,
 )
 
-from telephony.callbacks import State as CallbackState
-from telephony.cases.work import CaseKind, CaseState
 from telephony.deadlines.rules import Kind as DeadlineKind
 from telephony.live.model import Role, State
 from telephony.settings import TIME_ZONE
@@ -354,71 +352,6 @@ class InTime(Schema):
         return self
 
 
-class LegQuery(InTime):
-    """Which legs; a name that is not known is an error, or a typing mistake would show all."""
-
-    caller: Word | None = Field(None, description="the citizen's number, in any form")
-    agent: Word | None = None
-    department: Word | None = None
-    case: Word | None = None
-    role: Literal["citizen", "agent", "target", "supervisor", "mailbox"] | None = None
-    since: Moment | None = Field(
-        None, alias="from", description="begun at or after; without a zone: Asia/Shanghai"
-    )
-    until: Moment | None = Field(None, alias="to", description="begun before")
-
-
-class LegPageQuery(LegQuery):
-    """Which legs, and which part of the list."""
-
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
-
-
-class CaseQuery(InTime):
-    """Which cases."""
-
-    caller: Word | None = Field(None, description="the citizen's number, in any form")
-    line: Word | None = Field(None, description="the line that was called: id, name or number")
-    owner: Word | None = Field(None, description="who answers for it now")
-    state: CaseState | None = None
-    handed_over_by: Word | None = Field(None, description="the side that handed it over to us")
-    their_case: Word | None = Field(None, description="its number with that side")
-    kind: CaseKind | None = None
-    matter: Word | None = None
-    late: bool | None = Field(None, description="whether a deadline of it has passed")
-    sort: Literal["opened", "due"] = Field(
-        "opened", description="opened: newest first; due: those with a deadline, earliest first"
-    )
-    since: Moment | None = Field(None, alias="from", description="opened at or after")
-    until: Moment | None = Field(None, alias="to", description="opened before")
-
-
-class CasePageQuery(CaseQuery):
-    """Which cases, and which part of the list."""
-
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
-
-
-class HandoverQuery(InTime):
-    """Which hand-overs."""
-
-    case: Word | None = None
-    desk: Word | None = None
-    by: Word | None = Field(None, description="the agent who handed over")
-    state: Word | None = Field(None, description="offered, accepted, or the outcome")
-    since: Moment | None = Field(None, alias="from", description="offered at or after")
-    until: Moment | None = Field(None, alias="to", description="offered before")
-
-
-class HandoverPageQuery(HandoverQuery):
-    """Which hand-overs, and which part of the list."""
-
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
-
-
 # -- health -------------------------------------------------------------------------------------
 
 
@@ -440,64 +373,3 @@ class Ready(Schema):
 
     status: Literal["ready"]
     pbxs: dict[str, PbxReady] = Field(description="each PBX by its name")
-
-
-class Agent(Schema):
-    """An agent and what they are doing."""
-
-    id: str = Field(examples=["8001"])
-    name: str | None
-    department: str | None
-    state: Literal["signed-out", "ready", "ringing", "talking", "paused", "wrap-up", "away"] = (
-        Field(description="away: signed in, but the phone is not there")
-    )
-    since: datetime | None = Field(description="since when in this state; null: not known")
-    until: datetime | None = Field(description="when the time after a call ends")
-    signed_in: bool
-    paused: bool = Field(description="rests; may be telephoning meanwhile")
-    reason: str | None = Field(description="code of the pause's reason", examples=["1"])
-    reason_zh: str | None = Field(examples=["小休"])
-    reason_en: str | None = Field(examples=["break"])
-    calls_taken: int = Field(description="today")
-    phone: Literal["desk", "browser"] | None = Field(
-        None, description="what rings for them; null: signed out"
-    )
-
-
-class SignInRequest(Schema):
-    """With which phone calls are taken."""
-
-    phone: Literal["desk", "browser"] = "desk"
-
-
-class PauseReason(Schema):
-    """A reason to rest; its code is also the digit after the pause code on the phone."""
-
-    code: str
-    zh: str
-    en: str
-
-
-class PauseRequest(Schema):
-    """Rest for a reason."""
-
-    reason: Word = Field(examples=["1"])
-
-
-class CallbackRequest(Schema):
-    """Call a citizen back."""
-
-    number: Word = Field(examples=["13804210001"])
-    case: Word | None = Field(None, description="the case it belongs to; null: a new one")
-    agent: Word | None = Field(None, description="whose phone rings; null: the token's agent")
-
-
-class Callback(Schema):
-    """A callback that was begun by this service."""
-
-    id: str
-    case: str
-    number: str = Field(description="as it is dialled")
-    agent: str
-    state: CallbackState = Field(description="unknown: the link was lost; the case tells")
-    call: str | None = Field(description="the call's id, once the citizen's phone is called")

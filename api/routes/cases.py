@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from api import schemas, sight
+from api import query_schemas, schemas, sight
 from api.case_schemas import Story
 from api.dependencies import TheService, each_once
 from api.errors import problems
@@ -29,7 +29,7 @@ router = APIRouter(tags=["cases"], dependencies=[Depends(each_once)])
     responses=problems(queries.InvalidCursor, DatabaseUnavailable),
 )
 async def list_cases(
-    query: Annotated[schemas.CasePageQuery, Query()], service: TheService, who: AsAgent
+    query: Annotated[query_schemas.CasePageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
     """Cases, newest first; with `sort=due` those with a deadline, the earliest first."""
     filters = queries.CaseFilter(

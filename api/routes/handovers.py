@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from api import schemas, sight
+from api import query_schemas, schemas, sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
@@ -53,7 +53,7 @@ async def running_handovers(service: TheService, _who: AsAgent) -> schemas.Page[
     responses=problems(queries.InvalidCursor, DatabaseUnavailable),
 )
 async def list_handovers(
-    query: Annotated[schemas.HandoverPageQuery, Query()], service: TheService, who: AsAgent
+    query: Annotated[query_schemas.HandoverPageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
     """Hand-overs on record, newest first."""
     filters = queries.HandoverFilter(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response, StreamingResponse
 
-from api import schemas, sight
+from api import query_schemas, schemas, sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.export_schemas import LegExportQuery
@@ -38,7 +38,7 @@ _CSV: dict[int | str, dict[str, Any]] = {
     responses=problems(queries.InvalidCursor, DatabaseUnavailable),
 )
 async def list_legs(
-    query: Annotated[schemas.LegPageQuery, Query()], service: TheService, who: AsAgent
+    query: Annotated[query_schemas.LegPageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
     """Legs, newest first."""
     filters, limit, cursor = filter_of(query), query.limit, query.cursor

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from api import schemas, sight
+from api import agent_schemas, schemas, sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.files import RANGE, SentFile
@@ -186,7 +186,7 @@ async def answer_message(
 )
 async def call_message_back(
     message: MessageId, service: TheService, who: AsAgent, body: TakeRequest | None = None
-) -> schemas.Callback:
+) -> agent_schemas.Callback:
     """Call the citizen back: the agent's phone rings, then the citizen's; the agent has it then.
 
     How it came out is at `GET /api/v1/callbacks/{callback_id}`, and with the message.

@@ -13,6 +13,7 @@ PARTS = (
     ["bench.load_legs", "500", "20"],
     ["bench.handovers", "1000", "10"],
     ["bench.messages", "100", "50"],
+    ["bench.dialplan_load", "50", "3"],
     ["bench.legs_build"],
     ["bench.lists", "300000", "3"],
     ["bench.exports", "300000"],

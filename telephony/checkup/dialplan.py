@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from telephony.checkup.model import Config, Patient, Verdict, ok, warning, wrong
 from telephony.plans.running import running_steps
 from telephony.plans.steps import Steps, compare, contexts_of
-from telephony.plans.wanted import extension_steps, wanted
+from telephony.plans.wanted import CUSTOM, CustomRefused, extension_steps, rendered, wanted
 
 if TYPE_CHECKING:
     from telephony.settings import Key, Settings
@@ -32,7 +32,13 @@ def our_steps(settings: Settings) -> Steps:
 
     Raises :class:`~telephony.dialplan.DialplanError` when they make none.
     """
-    return extension_steps(wanted(settings))
+    return extension_steps(rendered(settings))
+
+
+def own_steps(settings: Settings) -> Steps:
+    """The admin's own dialplans, step by step; raises :class:`CustomRefused`."""
+    files = wanted(settings)
+    return extension_steps({k: text for k, text in files.items() if k.startswith(CUSTOM)})
 
 
 async def check_dialplan(patient: Patient) -> Verdict:
@@ -56,6 +62,18 @@ async def check_dialplan(patient: Patient) -> Verdict:
         named = "; ".join(str(one) for one in differences[:SHOWN])
         more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         return wrong(f"differs from ours at {named}{more}", RELOAD)
+    try:
+        own = await asyncio.to_thread(own_steps, patient.settings)
+    except CustomRefused as error:
+        return warning(error.detail, "correct that file; it is loaded by `hotline dialplan load`")
+    mine = set(contexts_of(own))
+    theirs = {place: step for place, step in running.items() if place[0] in mine}
+    if waiting := compare(own, theirs, patient.settings.trunk_context):
+        return warning(
+            f"a dialplan of your own is not loaded as it stands: {waiting[0]}",
+            "hotline dialplan load",
+            "Calls into it go as before it was changed.",
+        )
     return ok(f"{len(contexts)} contexts, {len(ours)} steps, as the settings make them")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import structlog
 import typer
 
-from telephony.commands.output import clear_errors, print_json, print_table, stdout
+from telephony.commands.output import clear_errors, print_json, print_table, stderr, stdout
 from telephony.plans import desk
 from telephony.plans.diff import PlanDiff, as_lines
 from telephony.plans.load import Loaded, Loader
@@ -102,7 +102,12 @@ def _run(work: Callable[[Settings], Awaitable[Found]], pbx: str | None) -> Found
     # What the link logs while it tries is told by the error, once and in whole sentences.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with clear_errors():
-        return asyncio.run(_ended(work(_settings(pbx))))
+        try:
+            return asyncio.run(_ended(work(_settings(pbx))))
+        except desk.CheckFailed as error:
+            for one in error.findings.errors:
+                stderr.print(str(one), markup=False, soft_wrap=True)
+            raise
 
 
 async def _ended(work: Awaitable[Found]) -> Found:

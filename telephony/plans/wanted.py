@@ -64,12 +64,17 @@ def wanted(settings: Settings) -> Files:
     Raises :class:`~telephony.dialplan.DialplanError`, and :class:`CustomRefused` when a file of the
     admin's own would change more than contexts of its own.
     """
+    ours = rendered(settings)
+    taken = {*contexts_of(extension_steps(ours)), settings.trunk_context}
+    return ours | custom_files(custom_folder(settings), taken)
+
+
+def rendered(settings: Settings) -> Files:
+    """What the settings make of it, without the admin's own."""
     # What is loaded holds no secret, so one that could not be rendered must not hide it.
     pbx = settings.pbx.model_copy(update={"ami_secret": SecretStr("not-needed")})
     files = render(settings.model_copy(update={"pbx": pbx}))
-    ours = {name: text for name, text in files.items() if module_of(name)}
-    taken = {*contexts_of(extension_steps(ours)), settings.trunk_context}
-    return ours | custom_files(custom_folder(settings), taken)
+    return {name: text for name, text in files.items() if module_of(name)}
 
 
 def extension_steps(files: Mapping[str, str]) -> Steps:

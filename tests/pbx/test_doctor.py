@@ -322,9 +322,12 @@ async def test_given_ami_over_tls_when_examined_then_only_the_right_certificate_
 async def test_given_prompts_ports_and_a_load_that_went_wrong_when_examined_then_named(
     pbx: PrivatePbx, settings: Settings, tmp_path: Path
 ) -> None:
-    kept = settings.dialplan.model_copy(update={"versions": tmp_path / "versions"})
+    kept = settings.dialplan.model_copy(
+        update={"versions": tmp_path / "versions", "custom": tmp_path / "own"}
+    )
     many = settings.checkup.model_copy(update={"expected_calls": 300})
     settings = settings.model_copy(update={"dialplan": kept, "checkup": many})
+    (tmp_path / "own").mkdir()
     versions = Versions(tmp_path / "versions", settings.pbx.name)
     ours = wanted(settings)
     versions.keep(ours, by="li", what="loaded")
@@ -334,12 +337,17 @@ async def test_given_prompts_ports_and_a_load_that_went_wrong_when_examined_then
         Unfinished("reloading", "file", "wang", datetime.now(UTC), pid=1, before=1, after=2)
     )
     prompt = pbx.places.data / "sounds/zh/hotline/welcome.wav"
+    (tmp_path / "own/info.conf").write_text("[info]\nexten => 1,1,Hangup()\n")
     away = prompt.rename(prompt.with_suffix(".away"))
     try:
         findings = await examine(settings)
     finally:
         away.rename(prompt)
     assert named(findings, "prompts").found.endswith("/sounds: zh/welcome")
+    # What is only not loaded yet is nothing that callers suffer from.
+    own = named(findings, "dialplan")
+    assert (own.state, own.todo) == ("warning", "hotline dialplan load")
+    assert own.found.endswith("info,1,1: missing, ours is Hangup()")
     ports = named(findings, "ports")
     assert (ports.state, ports.found[:30]) == ("wrong", "400 ports carry 100 calls of t")
     loading = named(findings, "loading")

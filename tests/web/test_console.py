@@ -8,13 +8,14 @@ import re
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from telephony.database import Database
+from telephony.responsibility import Event
 from tests.pbx.scene import CITIZENS, LINE, PASSWORD, PhoneFactory
 from tests.pbx.scene import sign_in as sign_in_on_phone
 from tests.pbx.served import whole_case
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tests.web.floor import SignIn
 
 pytestmark = pytest.mark.pbx
+
+START = "2026-11-24T00:00:00Z"
 
 PAGES = ("floor", "cases", "legs", "handovers", "messages", "overdue", "charts", "topics")
 
@@ -59,6 +62,64 @@ async def _store(made: MadeRecord, url: str) -> None:
         await made.store(database)
     finally:
         await database.close()
+
+
+MEETINGS = """async legs => (await import("/console/timeline.js")).meetings(legs)
+  .map(one => [one.ids.join(" "), one.from / 1000, one.to / 1000])"""
+TELL = """async ([events, language]) => {
+  const { setLang } = await import("/shared/i18n.js");
+  const { namesOf } = await import("/console/names.js");
+  const { tell } = await import("/console/story.js");
+  setLang(language);
+  return tell(events, namesOf([])).map(line => line.text);
+}"""
+
+
+def legs_of(meetings: list[tuple[str, int, int]]) -> list[dict[str, Any]]:
+    """Legs whose segments say that these were together from then to then, in seconds."""
+    ids = {one for who, _, _ in meetings for one in who.split()}
+    return [
+        {
+            "uniqueid": leg,
+            "segments": [
+                {
+                    "with": [one for one in who.split() if one != leg],
+                    "from": datetime.fromtimestamp(begin, UTC).isoformat(),
+                    "to": datetime.fromtimestamp(end, UTC).isoformat(),
+                }
+                for who, begin, end in meetings
+                if leg in who.split()
+            ],
+        }
+        for leg in sorted(ids)
+    ]
+
+
+def entries() -> list[dict[str, Any]]:
+    """An entry of every event, with the details that the ledger gives them."""
+    details: dict[str, list[str | None]] = {
+        "taken": ["first contact", "first contact, their case A1", None],
+        "offered": ["one-key", "three-way", "refer", "attended", "dispatch", "incoming", "new"],
+        "accepted": [None, "takes it (three-way)"],
+        "undecided": ["joined a three-way call", "stays with the first contact", "said too late"],
+        "failed": ["busy, cause 17", "unreachable", "caller_gone", "failed, cause 38"],
+        "unanswered": ["unanswered, cause 19", "closed"],
+        "declined": ["declined: 不属本单位"],
+        "withdrawn": ["cancelled"],
+        "parked": ["place 701"],
+        "monitored": ["listen started", "barge stopped"],
+        "recorded": ["started r-1", "paused r-1", "resumed r-1"],
+        "message": ["12.3 s", "its sound is damaged", "its sound is missing"],
+        "reminded": ["feedback, held by 8001, due 2026-11-24 17:00"],
+        "escalated": ["missed_call, held by 8001, due 2026-11-24 17:00"],
+        "edited": ["kind, summary"],
+    }
+    events = {word for part in get_args(Event) for word in get_args(part) or (part,)}
+    return [
+        {"event": event, "detail": detail, "key": f"{event}:1", "at": START, "handover": None}
+        for event in sorted(events)
+        for detail in details.get(event, [None, "说明"])
+    ]
 
 
 def show(page: Page, hash_: str) -> None:
@@ -145,6 +206,25 @@ def test_given_a_record_when_a_supervisor_types_then_cases_legs_time_line_and_st
     )
     show(page, "#overdue")
     expect(rows.filter(has_text="答复留言").first).to_contain_text("已报")
+    # Whatever happens in a three-way call, each meeting is drawn once.
+    together = [
+        ("c a", 10, 20),
+        ("c a t", 20, 30),
+        ("c t", 30, 31),
+        ("c t", 40, 50),
+        ("a s", 40, 45),
+    ]
+    expected = [[" ".join(sorted(who.split())), begin, end] for who, begin, end in together]
+    assert sorted(page.evaluate(MEETINGS, legs_of(together))) == sorted(expected)
+    # Every entry that a ledger may hold is told in whole sentences of either language.
+    made = [
+        {"what": "ledger", "ledger": dict.fromkeys(("by", "to", "responsible"), "8001") | one}
+        for one in entries()
+    ]
+    for language in ("en", "zh"):
+        told = page.evaluate(TELL, [made, language])
+        assert len(told) == len(made)
+        assert not [text for text in told if re.search(r"[{}]|story\.|undefined|null", text)]
     show(page, "#case/20200101-1.1")
     expect(page.get_by_role("alert").filter(has_text="没有这个工单")).to_be_visible()
 

@@ -49,6 +49,14 @@ def render(
         Path | None,
         typer.Option(help="Stand-alone: PEM file on the PBX, certificate and key; AMI by TLS."),
     ] = None,
+    browser_port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Stand-alone: port of the WebSocket (/ws) for phones in the browser; 0: none.",
+        ),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write the configuration; only files that differ are touched.
@@ -76,6 +84,7 @@ def render(
             ami_certificate=ami_certificate,
             rtp_first=int(first),
             rtp_last=int(last),
+            http_port=browser_port,
         )
     with clear_errors():
         files = dialplan.render(load_settings(), places, moh_dir=moh_dir, ami_permit=ami_permit)

@@ -23,6 +23,7 @@ from tests.pbx.scene import (
     set_hours,
     wait_until,
 )
+from tests.pbx.scene import sign_in as by_code
 from tests.pbx.served import whole_case
 from tests.web.floor import MIC_HZ, SignIn, assert_usable, hears
 
@@ -320,7 +321,7 @@ def test_given_a_message_when_it_is_worked_through_then_it_is_heard_called_back_
 
 
 def test_given_a_desk_phone_that_can_be_told_when_the_key_is_pressed_then_it_answers(
-    sign_in: SignIn, phone: PhoneFactory, web_service: Service
+    sign_in: SignIn, phone: PhoneFactory, web_service: Service, web: PrivatePbx
 ) -> None:
     page = sign_in("agent")
     page.get_by_label("桌面话机 8001").check()
@@ -339,6 +340,10 @@ def test_given_a_desk_phone_that_can_be_told_when_the_key_is_pressed_then_it_ans
     assert answer.json()["phone"] == "browser"
     citizen.hangup()
     rings.wait_ended(5)
+    # And back, by the code on the desk phone.
+    by_code(desk_phone, web)
+    wait_until(lambda: web_service.get("/agents/8001")["phone"] == "desk", "the desk phone rings")
+    assert "PJSIP/8001-web" not in web.console("queue show hotline")
 
 
 def test_given_the_page_in_both_looks_then_everybody_can_use_it_and_it_is_small(

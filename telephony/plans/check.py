@@ -115,8 +115,7 @@ def check_wanted(settings: Settings, *, program: AsteriskProgram | None = None) 
 
 def rendered(settings: Settings) -> dict[str, str]:
     """What the settings make and ``load`` loads, without the admin's own."""
-    custom = settings.dialplan.model_copy(update={"custom": Path("/nonexistent")})
-    return wanted.wanted(settings.model_copy(update={"dialplan": custom}))
+    return wanted.rendered(settings)
 
 
 def is_dialplan(name: str) -> bool:

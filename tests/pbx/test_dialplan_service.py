@@ -116,6 +116,11 @@ def test_given_a_load_cut_off_when_the_service_starts_then_undone_and_loads_by_h
         wait_until(lambda: figure in service.http.get("/metrics").text, well, 20)
         told = {one["name"]: one["state"] for one in service.get("/doctor")["checks"]}
         assert told["dialplan"] == "ok"
+
+        # A command that was killed tells nobody; the service finds its note while all is linked.
+        versions.begin(Unfinished("writing", "file", "wang", datetime.now(UTC), 1, 1, 3))
+        wait_until(lambda: versions.unfinished() is None, "the service undid it", 20)
+        assert "no existence" in pbx.console("dialplan show custom-info")
     talk.assert_together()
     talk.citizen.hangup()
     talk.agent.wait_ended(5)

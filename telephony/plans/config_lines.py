@@ -16,6 +16,8 @@ LONGEST_LINE = 8190
 """Bytes: Asterisk reads a longer line as two."""
 DEEPEST = 10
 """How deep files may include each other (config.c, MAX_INCLUDE_LEVEL)."""
+MOST_FILES = 1000
+"""How many files are read for one: a pattern that brings its own file would never end."""
 
 Resolve = Callable[[str, str], Sequence[tuple[str, str]]]
 """Names and texts of the files that an include of ``what`` in the file ``where`` brings."""
@@ -70,10 +72,12 @@ class _Reader:
         self.config = Config()
         self._resolve = resolve
         self._section: Section | None = None
+        self._read = 0
         self._there: dict[str, Section] = {}
 
     def file(self, name: str, text: str, depth: int) -> None:
         self.config.texts[name] = text
+        self._read += 1
         for number, line in _without_comments(name, text, self.config.findings):
             if line.startswith("["):
                 self._header(name, number, line)
@@ -154,7 +158,7 @@ class _Reader:
         if not brought and word == "include":
             self._found("include-missing", name, number, name=what)
         for one, text in brought:
-            if depth >= DEEPEST:
+            if depth >= DEEPEST or self._read >= MOST_FILES:
                 self._found("include-too-deep", name, number, name=one)
             else:
                 self.file(one, text, depth + 1)

@@ -68,7 +68,7 @@ class Sources:
             except UnicodeDecodeError as error:
                 line = data[: error.start].count(b"\n") + 1
                 self.findings.append(Finding("not-utf8", name, line))
-                self.texts[name] = data.decode("utf-8", "surrogateescape")
+                self.texts[name] = data.decode("utf-8", "replace")
         return self.texts[name]
 
 

@@ -23,11 +23,12 @@ from telephony.plans.names import Names
 from telephony.plans.places import matches
 from telephony.plans.prompts import SoundFolders
 from telephony.plans.scratch import Verdict, read_log, read_shown
+from telephony.plans.sources import gather
 from telephony.settings import Settings, load_settings
 
 REPLAY = Path(__file__).resolve().parent.parent / "replay"
 ROOT = {"extensions.conf": '#include "hotline/extensions/*.conf"\n'}
-MUTANTS_OF_A_KIND = 2
+MUTANTS_OF_A_KIND = 1
 SEED = 7
 OWN = ("own.conf",)
 
@@ -201,6 +202,28 @@ def test_given_files_that_include_each_other_then_each_finding_is_in_its_own_fil
     assert [(one.file, one.line, one.code) for one in examine(files).errors] == [
         ("parts/a.conf", 1, "target-context")
     ]
+
+
+def test_given_files_that_include_themselves_then_the_check_ends_and_says_so() -> None:
+    files = {f"parts/{one}.conf": '#include "parts/*.conf"\n' for one in range(5)}
+    files["extensions.conf"] = '#include "parts/*.conf"\n'
+    assert {one.code for one in examine(files).errors} >= {"include-too-deep"}
+
+
+def test_given_files_on_disk_when_one_cannot_be_read_or_is_not_utf8_then_told(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "extensions.conf").write_bytes(b'[a]\nexten => s,1,NoOp(\xff)\n#include "b.conf"\n')
+    (tmp_path / "b.conf").symlink_to(tmp_path / "gone.conf")
+    (tmp_path / "features.conf").write_text("[general]\n")
+    sources = gather([tmp_path / "extensions.conf", tmp_path / "none.conf"])
+    assert sources.roots == [str(tmp_path / "extensions.conf")]
+    assert [(Path(one.file).name, one.line, one.code) for one in sources.findings] == [
+        ("extensions.conf", 2, "not-utf8"),
+        ("none.conf", 0, "unreadable"),
+    ]
+    assert sources.resolve(sources.roots[0], "b.conf") == []
+    assert str(tmp_path / "features.conf") in sources.texts
 
 
 def test_given_our_dialplan_as_rendered_then_nothing_but_notes() -> None:

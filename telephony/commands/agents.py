@@ -10,14 +10,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from telephony.agents import AgentStatus
-from telephony.commands.calls import Json, with_control
+from telephony.commands.calls import Json, from_each
 from telephony.commands.output import print_json, print_table
 from telephony.settings import TIME_ZONE
 
 
 def agents(as_json: Json = False) -> None:
     """Show the agents: signed in or not, in a call, resting and why, calls taken today."""
-    rows = [_row(one) for one in with_control(lambda control: control.agents.states())]
+    found = from_each(lambda control: control.agents.states())
+    rows = [_row(one) for there in found.values() for one in there or ()]
     if as_json:
         print_json(rows)
     else:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from telephony import logs
 from telephony.calendar.push import Pushed, ShutNow, Switch, provisional_warning
-from telephony.commands.calls import LINK_LIMIT_S, Json, with_control
+from telephony.commands.calls import LINK_LIMIT_S, Json, from_each, with_control
 from telephony.commands.output import clear_errors, print_json, so_many, stderr, stdout
 from telephony.errors import HotlineError
 from telephony.office_hours import YEARS, Calendar, Day, in_shanghai, text_of
@@ -241,14 +241,17 @@ def close(
     line: LineName = None,
 ) -> None:
     """Close all lines (or one) now until a time; they open again by themselves."""
-    shut = with_control(lambda control: _switch(control, line).shut(until, reason, by=BY))
+    shuts = from_each(lambda control: _switch(control, line).shut(until, reason, by=BY))
+    shut = next((one for one in shuts.values() if one is not None), None)
+    if shut is None or None in shuts.values():
+        raise typer.Exit(1)
     stdout.print(f"closed until {shut.until:%F %H:%M}", markup=False)
 
 
 @app.command("open")
 def open_line(line: LineName = None) -> None:
     """End what `close` began."""
-    with_control(lambda control: _switch(control, line).open())
+    from_each(lambda control: _switch(control, line).open())
     stdout.print("not closed by hand any more: the hours count")
 
 

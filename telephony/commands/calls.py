@@ -18,9 +18,10 @@ import typer
 
 from telephony import logs
 from telephony.call_control import CallControl
-from telephony.commands.output import clear_errors, print_json, print_table, stdout
+from telephony.commands.output import clear_errors, print_json, print_table, stderr, stdout
+from telephony.errors import CallNotFound, HotlineError, PbxUnavailable
 from telephony.live.model import Call
-from telephony.settings import TIME_ZONE, load_settings
+from telephony.settings import TIME_ZONE, Settings, load_settings
 
 LINK_LIMIT_S = 2.0
 
@@ -34,13 +35,16 @@ def calls(as_json: Json = False) -> None:
     async def ask(control: CallControl) -> list[Call]:
         return control.calls.calls()
 
-    found = with_control(ask)
-    rows = [_row(call) for call in found]
+    found = from_each(ask)
+    rows = [_row(call, name) for name, there in found.items() for call in there or ()]
     if as_json:
         print_json(rows)
     else:
-        columns = ["call", "state", "since", "caller", "with", "handover"]
+        several = ["pbx"] if len(found) > 1 else []
+        columns = [*several, "call", "state", "since", "caller", "with", "handover"]
         print_table("Calls now", columns, rows)
+    if None in found.values():
+        raise typer.Exit(1)
 
 
 def transfer(
@@ -58,11 +62,48 @@ def transfer(
 
 
 def with_control(ask: Callable[[CallControl], Awaitable[Answer]]) -> Answer:
-    """What call control answers, over a link of this command's own; exits with its errors."""
+    """What call control answers, over a link of this command's own; exits with its errors.
+
+    Of several PBXs each is asked in turn until one knows the call that is asked for.
+    """
 
     async def run() -> Answer:
-        async with _control() as control:
-            return await ask(control)
+        settings = load_settings()
+        unseen: HotlineError | None = None
+        for number, pbx in enumerate(settings.every_pbx, 1):
+            try:
+                async with _control(settings.of_pbx(pbx.name)) as control:
+                    return await ask(control)
+            except (CallNotFound, PbxUnavailable) as error:
+                if unseen is None or isinstance(error, PbxUnavailable):
+                    unseen = error
+                if number == len(settings.every_pbx):
+                    raise unseen from None
+        raise AssertionError("there is always a first PBX")
+
+    logs.set_up(logging.CRITICAL)
+    with clear_errors():
+        return asyncio.run(run())
+
+
+def from_each(ask: Callable[[CallControl], Awaitable[Answer]]) -> dict[str, Answer | None]:
+    """Likewise of every PBX, by its name; one of several that cannot be seen is named and None."""
+
+    async def one(settings: Settings) -> Answer | None:
+        try:
+            async with _control(settings) as control:
+                return await ask(control)
+        except PbxUnavailable as error:
+            if not settings.pbxs:
+                raise
+            stderr.print(f"hotline: {settings.pbx.name}: {error.detail}", soft_wrap=True)
+            return None
+
+    async def run() -> dict[str, Answer | None]:
+        settings = load_settings()
+        names = [pbx.name for pbx in settings.every_pbx]
+        found = await asyncio.gather(*(one(settings.of_pbx(name)) for name in names))
+        return dict(zip(names, found, strict=True))
 
     logs.set_up(logging.CRITICAL)
     with clear_errors():
@@ -70,8 +111,8 @@ def with_control(ask: Callable[[CallControl], Awaitable[Answer]]) -> Answer:
 
 
 @asynccontextmanager
-async def _control() -> AsyncIterator[CallControl]:
-    control = CallControl(load_settings())
+async def _control(settings: Settings) -> AsyncIterator[CallControl]:
+    control = CallControl(settings)
     await control.start()
     try:
         await control.client.wait_up(LINK_LIMIT_S)
@@ -80,10 +121,11 @@ async def _control() -> AsyncIterator[CallControl]:
         await control.stop()
 
 
-def _row(call: Call) -> dict[str, Any]:
+def _row(call: Call, pbx: str) -> dict[str, Any]:
     since = datetime.fromtimestamp(call.started, UTC).astimezone(ZoneInfo(TIME_ZONE))
     others = [one.party or one.name for one in call.parties if one is not call.citizen]
     return {
+        "pbx": pbx,
         "call": call.id,
         "case": call.case or None,
         "state": call.state,

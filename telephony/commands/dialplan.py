@@ -57,6 +57,9 @@ def render(
             help="Stand-alone: port of the WebSocket (/ws) for phones in the browser; 0: none.",
         ),
     ] = 0,
+    pbx: Annotated[
+        str | None, typer.Option(help="For this one of several; without: the first.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write the configuration; only files that differ are touched.
@@ -87,7 +90,9 @@ def render(
             http_port=browser_port,
         )
     with clear_errors():
-        files = dialplan.render(load_settings(), places, moh_dir=moh_dir, ami_permit=ami_permit)
+        settings = load_settings()
+        here = settings.of_pbx(pbx or settings.pbx.name)
+        files = dialplan.render(here, places, moh_dir=moh_dir, ami_permit=ami_permit)
         changed = [str(path) for path in dialplan.write(files, out, force=force)]
     if as_json:
         print_json({"files": sorted(str(out / name) for name in files), "changed": changed})

@@ -170,7 +170,7 @@ class Shipper:
             except FileNotFoundError:  # deleted at the PBX just now
                 continue
             except Refused as error:
-                if error.code not in ("value-invalid", "bad-request"):
+                if error.code not in ("value-invalid", "request-invalid"):
                     raise
                 self._say(f"{path.name} is not taken: {error}")
             self._note(mark)

@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import shutil
+import signal
 import socket
 import sqlite3
 import threading
@@ -33,7 +34,7 @@ from telephony.shipping.wire import Away, Refused, Wire
 from tests.empty_record import empty_record
 from tests.pbx.scene import wait_until
 from tests.unit.test_recorder import DAY
-from tests.warm import WarmService
+from tests.warm import Forked, WarmService, forked_hotline
 
 TOKEN = "a-token-of-the-shipper-in-tests"
 LINES = DAY.splitlines(keepends=True)
@@ -140,17 +141,35 @@ def test_given_both_die_and_the_file_is_rotated_then_the_spool_is_the_same_bytes
             case _:
                 one.round()
     with cel.open("ab") as file:
-        file.writelines(LINES[place:])
-    assert "hotline.csv" in shipper(receiver, pbx).round().files
+        file.writelines(LINES[place:-1])
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    before = receiver.spooled()
+    command = start_ship(receiver, cel, tmp_path)
+    wait_until(partial(receiver.is_beyond, before), "the command sends", 20)
+    command.send_signal(signal.SIGKILL)
+    command.wait(5)
+    command = start_ship(receiver, cel, tmp_path)
+    with cel.open("ab") as file:
+        file.write(LINES[-1])
     whole = {
         identity(path): (gzip.decompress if path.suffix == ".gz" else bytes)(path.read_bytes())
         for path in pbx.iterdir()
     }
     assert len(whole) == 3
-    assert receiver.files() == whole
+    wait_until(lambda: receiver.files() == whole, "the spool is the same bytes", 20)
+    command.send_signal(signal.SIGTERM)
+    assert command.wait(10) == 0
     wait_until(lambda: receiver.rows() >= len(set(LINES)), "all is on record", 20)
     assert receiver.rows() == len(set(LINES))
     assert shipper(receiver, pbx).round().bytes == 0
+
+
+def start_ship(receiver: Receiver, cel: Path, folder: Path) -> Forked:
+    """``hotline ship`` as a process."""
+    log = folder / "ship.log"
+    where = ["--pbx", "north", "--to", receiver.url, "--token-file", str(folder / "token")]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HOTLINE_")}
+    return forked_hotline(["ship", *where, "--cel", str(cel)], environment, folder, log, log)
 
 
 def _round(one: Shipper) -> None:

@@ -250,7 +250,9 @@ class Stage:
         program = find_asterisk(say)
         citizens = [Phone(one, secrets.token_urlsafe(12), "hotline-trunk") for one in CITIZENS]
         self.pbx = PrivatePbx(program, folder / "pbx", cast(folder, browser=browser), citizens)
-        self.settings = self.pbx.settings
+        # Whoever tries it may load a dialplan: the PBX's configuration lies here.
+        link = self.pbx.settings.pbx.model_copy(update={"etc": self.pbx.places.etc})
+        self.settings = self.pbx.settings.model_copy(update={"pbx": link})
         self.service = Service(self.settings, folder / "service.log")
         self._passwords = {phone.id: phone.password for phone in citizens}
         self._passwords |= {

@@ -232,8 +232,10 @@ def test_given_a_record_when_a_supervisor_types_then_cases_legs_time_line_and_st
 def test_given_an_export_when_asked_for_then_its_progress_is_seen_and_the_file_is_whole(
     sign_in: SignIn, record: MadeRecord, tmp_path: Path
 ) -> None:
-    page = sign_in("supervisor", "/console#exports")
-    page.get_by_label("导出什么").select_option("cases")
+    page = sign_in("supervisor", f"/console#cases?caller={TALKED}")
+    page.get_by_role("link", name="导出这些").click()
+    expect(page.get_by_label("导出什么")).to_have_value("cases")
+    expect(page.get_by_role("button", name=f"去掉条件：来电 {TALKED}")).to_be_visible()
     page.get_by_label("文件格式").select_option("csv")
     page.get_by_label("从", exact=True).fill("2026-02-02")
     page.get_by_label("到", exact=True).fill("2026-02-01")
@@ -252,7 +254,7 @@ def test_given_an_export_when_asked_for_then_its_progress_is_seen_and_the_file_i
     begun.value.save_as(file)
     rows = list(csv.DictReader(file.open(encoding="utf-8-sig")))
     exported = {row["工单号"].strip() for row in rows}  # a tab keeps Excel from counting
-    assert {one["case_id"] for one in record.cases} <= exported
+    assert exported == {one["case_id"] for one in record.cases if one["caller"] == TALKED}
     job.get_by_role("button", name="删除文件").click()
     expect(job).not_to_have_attribute("data-state", "done")
 
@@ -373,6 +375,12 @@ def test_given_another_role_then_the_console_is_closed_or_shows_what_it_may(
     box.fill(TALKED)
     expect(rows).to_have_count(3)
     expect(rows.first).to_contain_text("139****0077")
+    show(auditor, "#messages?kind=message")
+    expect(auditor.locator("table.rows audio")).to_have_count(0)
+    show(auditor, "#exports")
+    expect(auditor.get_by_text("您的角色不能导出")).to_be_visible()
+    show(auditor, f"#cases?caller={TALKED}")
+    expect(rows).to_have_count(3)
     assert TALKED not in auditor.locator("table.rows").inner_text()
     answer: Any = auditor.request.get(f"/api/v1/find?q={TALKED[:5]}").json()
     assert answer == {"items": []}

@@ -3,7 +3,7 @@ import { html, useState } from "../vendor/preact-htm.js";
 import { dayTime, duration, has, t, time } from "../shared/i18n.js";
 import { caseTag, dueTag, handoverTag } from "./lists.js";
 import { partyName } from "./names.js";
-import { Empty, Heading, Loading, Tag, Trouble, useLoad } from "./parts.js";
+import { acts, Empty, Heading, Loading, Tag, Trouble, useLoad } from "./parts.js";
 import { tell } from "./story.js";
 import { Timeline } from "./timeline.js";
 
@@ -22,7 +22,7 @@ export function Case({ parts, names, who }) {
       <div class="stack">
         <${StoryOf} events=${one.events} names=${names} />
         <${Lines} events=${one.events} names=${names} />
-        <${Messages} events=${one.events} id=${id} />
+        <${Messages} events=${one.events} id=${id} who=${who} />
         ${who.may_monitor && html`<${Recordings} id=${id} />`}
         <${Given} events=${one.events} names=${names} />
       </div>
@@ -66,20 +66,21 @@ function Lines({ events, names }) {
   </section>`;
 }
 
-function Messages({ events, id }) {
+function Messages({ events, id, who }) {
   const has = events.some((event) => event.what === "message");
   const list = useLoad(has ? "/messages" : null, { case: id, limit: 20 });
   if (!has) return null;
   return html`<section class="card" aria-labelledby="messages-title"><h2 id="messages-title">${t("page.messages")}</h2>
     ${list.error ? html`<${Trouble} error=${list.error} again=${list.again} />` : !list.data ? html`<${Loading} />`
-      : list.data.items.length ? html`<ul class="list">${list.data.items.map((one) => html`<li key=${one.id}><${Sound} message=${one} /></li>`)}</ul>` : html`<${Empty}>${t("messages.none")}<//>`}
+      : list.data.items.length ? html`<ul class="list">${list.data.items.map((one) => html`<li key=${one.id}><${Sound} message=${one} who=${who} /></li>`)}</ul>` : html`<${Empty}>${t("messages.none")}<//>`}
   </section>`;
 }
 
 /** A message that can be listened to, with seeking; damaged or missing sound is said in words. */
-export function Sound({ message }) {
+export function Sound({ message, who }) {
   const [failed, fail] = useState(false);
   if (message.kind === "missed") return html`<span class="quiet">${t("message.missed", { n: message.calls })}</span>`;
+  if (!acts(who)) return html`<span class="quiet">${t("sound.notYours")}</span>`;
   if (failed || ["missing", "damaged"].includes(message.sound)) return html`<span class="error">${t(`sound.${message.sound === "damaged" ? "damaged" : "missing"}`)}</span>`;
   return html`<audio controls preload="none" src=${`/api/v1/messages/${encodeURIComponent(message.id)}/sound`}
     aria-label=${t("message.listen", { at: dayTime(message.at), lasts: duration(message.length_s || 0) })} onError=${() => fail(true)}></audio>`;

@@ -4,7 +4,7 @@ import { http, Problem } from "../shared/http.js";
 import { dayTime, lang, t } from "../shared/i18n.js";
 import { Field, tell, tellError } from "../shared/shell.js";
 import { day, span } from "./filters.js";
-import { Empty, Heading, Loading, Tag, Trouble } from "./parts.js";
+import { acts, Empty, Heading, Loading, Tag, Trouble } from "./parts.js";
 
 const RUNNING = new Set(["queued", "running"]);
 const KIND = { done: "good", failed: "bad", running: "accent", queued: "accent" };
@@ -35,18 +35,30 @@ function useExports() {
   return { ...state, again: () => next((n) => n + 1) };
 }
 
-export function Exports() {
+export function Exports({ query, who }) {
   const list = useExports();
   return html`<div class="stack"><${Heading}>${t("page.exports")}<//>
-    <div class="export-grid"><${Ask} onAsked=${list.again} /><${Jobs} list=${list} /></div></div>`;
+    <div class="export-grid">${acts(who) ? html`<${Ask} query=${query} onAsked=${list.again} />` : html`<section class="card"><${Empty}>${t("exports.notYours")}<//></section>`}<${Jobs} list=${list} /></div></div>`;
 }
 
-function Ask({ onAsked }) {
-  const today = day(Date.now());
-  const [form, setForm] = useState({ what: "legs", from: day(Date.now(), -30), to: today, format: "xlsx", headings: lang(), bom: true });
+const WHAT = ["legs", "cases", "handovers", "ledger"];
+const FORM = new Set(["what", "from", "to", "sort"]);
+
+/** query: the filters of the list from which somebody came, which the export keeps. */
+function Ask({ query, onAsked }) {
+  const now = Date.now();
+  const came = WHAT.includes(query.what);
+  const [form, setForm] = useState({
+    what: came ? query.what : "legs", from: query.from || (came ? "" : day(now, -30)), to: query.to || (came ? "" : day(now)),
+    format: "xlsx", headings: lang(), bom: true,
+  });
+  const [kept, keep] = useState(Object.entries(query).filter(([key]) => !FORM.has(key)));
   const [errors, setErrors] = useState({});
   const [busy, setBusy] = useState(false);
-  const put = (name) => (event) => setForm({ ...form, [name]: event.target.type === "checkbox" ? event.target.checked : event.target.value });
+  const put = (name) => (event) => {
+    if (name === "what") keep([]); // another table has other filters
+    setForm({ ...form, [name]: event.target.type === "checkbox" ? event.target.checked : event.target.value });
+  };
   async function send(event) {
     event.preventDefault();
     if (form.from && form.to && form.from > form.to) {
@@ -57,7 +69,7 @@ function Ask({ onAsked }) {
     setBusy(true);
     try {
       const { what, from, to, format, headings } = form;
-      await http.post("/exports", { what, filters: span(from, to), format, headings, bom: form.bom && format === "csv" });
+      await http.post("/exports", { what, filters: { ...filtersOf(kept), ...span(from, to) }, format, headings, bom: form.bom && format === "csv" });
       tell(t("exports.begun"), "good");
       onAsked();
     } catch (error) {
@@ -70,7 +82,9 @@ function Ask({ onAsked }) {
   const select = (name, options) => html`<select value=${form[name]} onChange=${put(name)}>${options.map((one) => html`<option value=${one} key=${one}>${t(`exports.${name}.${one}`)}</option>`)}</select>`;
   return html`<section class="card" aria-labelledby="ask-title"><h2 id="ask-title">${t("exports.new")}</h2>
     <form class="stack" novalidate onSubmit=${send}>
-      <${Field} label=${t("exports.what")} error=${errors.what}>${select("what", ["legs", "cases", "handovers", "ledger"])}<//>
+      <${Field} label=${t("exports.what")} error=${errors.what}>${select("what", WHAT)}<//>
+      ${!!kept.length && html`<ul class="row chips" aria-label=${t("search.chosen")}>${kept.map(([key, value]) => html`<li key=${key}><button type="button" class="chip"
+        aria-label=${t("search.remove", { what: `${t(`field.${key}`)} ${value}` })} onClick=${() => keep(kept.filter(([other]) => other !== key))}>${t(`field.${key}`)} <b>${value}</b> ×</button></li>`)}</ul>`}
       <div class="form-grid">
         <${Field} label=${t("day.from")} error=${errors.from}><input type="date" value=${form.from} onInput=${put("from")} /><//>
         <${Field} label=${t("day.to")} error=${errors.to}><input type="date" value=${form.to} onInput=${put("to")} /><//>
@@ -81,6 +95,10 @@ function Ask({ onAsked }) {
       <p class="small quiet">${t("exports.audit")}</p>
       <button class="primary" type="submit" disabled=${busy}>${t("exports.begin")}</button>
     </form></section>`;
+}
+
+function filtersOf(kept) {
+  return Object.fromEntries(kept.map(([key, value]) => [key, key === "late" ? value === "true" : value]));
 }
 
 function Jobs({ list }) {

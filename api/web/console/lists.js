@@ -11,6 +11,11 @@ import { endWords } from "./timeline.js";
 const lasts = (seconds) => (seconds === null || seconds === undefined ? "–" : duration(seconds));
 const caseLink = (id) => id && html`<a class="number" href=${link("case", [id])}>${id}</a>`;
 
+/** The way to an export of what the list shows. */
+function Export({ what, query }) {
+  return html`<a class="button" href=${link("exports", [], { what, ...query })}>${t("exports.these")}</a>`;
+}
+
 const LEG_COLUMNS = [
   { key: "at", show: (leg) => html`<span class="number">${dayTime(leg.started_at || leg.ended_at)}</span>` },
   { key: "role", show: (leg) => t(`role.${leg.role || "other"}`) },
@@ -37,7 +42,7 @@ export function Legs({ query, parts, names }) {
   const [columns, chosen, choose] = useColumns("legs", known);
   const { role: _role, ...chips } = filters;
   return html`<div class="stack">
-    <${Heading} tools=${html`<${ColumnChoice} columns=${known} chosen=${chosen} choose=${choose} />`}>${t("page.legs")}<//>
+    <${Heading} tools=${html`<${Export} what="legs" query=${query} /><${ColumnChoice} columns=${known} chosen=${chosen} choose=${choose} />`}>${t("page.legs")}<//>
     <div class="card filters">
       <${Search} names=${names} fields=${["caller", "case", "agent", "department"]} chosen=${chips} onChoose=${(field, value) => set({ [field]: value })} />
       <${Choice} label=${t("col.role")} value=${query.role} options=${ROLES.map((role) => [role, t(`role.${role}`)])} onChange=${(role) => set({ role })} />
@@ -86,7 +91,7 @@ export function Cases({ query, parts, names }) {
     else set({ [{ agent: "owner", desk: "owner" }[field] || field]: value });
   }
   return html`<div class="stack">
-    <${Heading} tools=${html`<${ColumnChoice} columns=${known} chosen=${chosen} choose=${choose} />`}>${t("page.cases")}<//>
+    <${Heading} tools=${html`<${Export} what="cases" query=${query} /><${ColumnChoice} columns=${known} chosen=${chosen} choose=${choose} />`}>${t("page.cases")}<//>
     <div class="card filters">
       <${Search} names=${names} fields=${["caller", "case", "agent", "desk"]} chosen=${chips} onChoose=${onChoose} />
       <${Choice} label=${t("col.state")} value=${query.state} options=${STATES.map((one) => [one, t(`case.${one}`)])} onChange=${(state) => set({ state })} />
@@ -133,7 +138,7 @@ export function Handovers({ query, parts, names }) {
   const agents = names.people.filter((one) => one.kind === "agent");
   const option = (one) => [one.id, partyName(one.id, names)];
   return html`<div class="stack">
-    <${Heading} tools=${html`<${ColumnChoice} columns=${known} chosen=${chosen} choose=${choose} />`}>${t("page.handovers")}<//>
+    <${Heading} tools=${html`<${Export} what="handovers" query=${query} /><${ColumnChoice} columns=${known} chosen=${chosen} choose=${choose} />`}>${t("page.handovers")}<//>
     <div class="card filters">
       <${Choice} label=${t("col.desk")} value=${query.desk} options=${desks.map(option)} onChange=${(desk) => set({ desk })} />
       <${Choice} label=${t("col.by")} value=${query.by} options=${agents.map(option)} onChange=${(by) => set({ by })} />

@@ -49,6 +49,11 @@ export function usePages(path, query) {
   return { ...state, more: () => fetchPage(state.next, state.items), again: () => next((n) => n + 1) };
 }
 
+/** Whether somebody may hear sound and change things, and not only read. */
+export function acts(who) {
+  return who.roles.some((role) => ["agent", "supervisor", "admin"].includes(role));
+}
+
 /** What went wrong, and a way to try again. */
 export function Trouble({ error, again }) {
   return html`<div class="trouble row" role="alert"><span>${error.code === "offline" ? t("load.offline") : errorWords(error)}</span>

@@ -84,9 +84,9 @@ words({
     "detail.kind": "类型", "detail.matter": "事项", "detail.summary": "摘要", "detail.citizen_name": "姓名", "detail.citizen_phone": "联系电话", "detail.citizen_address": "地址", "detail.happened_at": "发生时间",
     "detail.place": "地点", "detail.what": "情况", "detail.phone": "现场电话", "detail.position": "坐标",
     "message.kind.message": "留言", "message.kind.missed": "漏接", "message.open": "待答复", "message.answered": "已答复", "message.served": "再次来电已接", "message.given_up": "多次未接通",
-    "message.missed": "漏接 {n} 次，没有录音", "message.listen": "收听 {at} 的留言，{lasts}", "messages.audit": "收听记入审计日志；听过的留言记为已听。", "sound.missing": "录音缺失", "sound.damaged": "录音损坏，无法播放",
+    "message.missed": "漏接 {n} 次，没有录音", "message.listen": "收听 {at} 的留言，{lasts}", "messages.audit": "收听记入审计日志；听过的留言记为已听。", "sound.notYours": "您的角色不能收听", "sound.missing": "录音缺失", "sound.damaged": "录音损坏，无法播放",
 
-    "exports.new": "新的导出", "exports.what": "导出什么", "exports.what.legs": "话段", "exports.what.cases": "工单", "exports.what.handovers": "转接", "exports.what.ledger": "台账",
+    "exports.these": "导出这些", "exports.notYours": "您的角色不能导出。", "field.state": "状态", "field.kind": "类型", "field.late": "超期", "field.by": "由", "exports.new": "新的导出", "exports.what": "导出什么", "exports.what.legs": "话段", "exports.what.cases": "工单", "exports.what.handovers": "转接", "exports.what.ledger": "台账",
     "exports.as": "文件格式", "exports.format.xlsx": "Excel（xlsx）", "exports.format.csv": "CSV", "exports.format.parquet": "Parquet", "exports.heads": "表头", "exports.headings.zh": "中文", "exports.headings.en": "英文", "exports.headings.names": "字段名",
     "exports.excel": "给 Excel 打开（带 BOM，号码保留开头的 0）", "exports.audit": "导出含完整号码的内容会记入审计日志。", "exports.begin": "开始导出", "exports.begun": "导出已开始，可以离开本页。",
     "exports.all": "导出任务", "exports.none": "还没有导出过。", "exports.progress": "导出进度", "exports.rows": "{done} / {all} 行", "exports.counting": "正在数行", "exports.fetch": "下载（{rows} 行，{size}）", "exports.delete": "删除文件", "exports.cancel": "取消导出", "exports.until": "保留到 {at}",
@@ -180,9 +180,9 @@ words({
     "detail.kind": "Kind", "detail.matter": "Matter", "detail.summary": "Summary", "detail.citizen_name": "Name", "detail.citizen_phone": "Phone", "detail.citizen_address": "Address", "detail.happened_at": "When",
     "detail.place": "Where", "detail.what": "What", "detail.phone": "Phone on the spot", "detail.position": "Position",
     "message.kind.message": "message", "message.kind.missed": "missed call", "message.open": "to be answered", "message.answered": "answered", "message.served": "called again, answered", "message.given_up": "not reached",
-    "message.missed": "{n} missed, no sound", "message.listen": "Listen to the message of {at}, {lasts}", "messages.audit": "Listening is in the audit log; a message then counts as heard.", "sound.missing": "The sound is missing", "sound.damaged": "The sound is damaged",
+    "message.missed": "{n} missed, no sound", "message.listen": "Listen to the message of {at}, {lasts}", "messages.audit": "Listening is in the audit log; a message then counts as heard.", "sound.notYours": "Not for your role to hear", "sound.missing": "The sound is missing", "sound.damaged": "The sound is damaged",
 
-    "exports.new": "New export", "exports.what": "What", "exports.what.legs": "Legs", "exports.what.cases": "Cases", "exports.what.handovers": "Hand-overs", "exports.what.ledger": "Ledger",
+    "exports.these": "Export these", "exports.notYours": "Your role does not export.", "field.state": "State", "field.kind": "Kind", "field.late": "Late", "field.by": "By", "exports.new": "New export", "exports.what": "What", "exports.what.legs": "Legs", "exports.what.cases": "Cases", "exports.what.handovers": "Hand-overs", "exports.what.ledger": "Ledger",
     "exports.as": "Format", "exports.format.xlsx": "Excel (xlsx)", "exports.format.csv": "CSV", "exports.format.parquet": "Parquet", "exports.heads": "Headings", "exports.headings.zh": "Chinese", "exports.headings.en": "English", "exports.headings.names": "field names",
     "exports.excel": "For Excel (byte order mark, numbers keep their zeros)", "exports.audit": "An export with numbers whole is in the audit log.", "exports.begin": "Begin", "exports.begun": "The export has begun; you may leave this page.",
     "exports.all": "Exports", "exports.none": "No exports yet.", "exports.progress": "Progress", "exports.rows": "{done} / {all} rows", "exports.counting": "counting rows", "exports.fetch": "Download ({rows} rows, {size})", "exports.delete": "Delete the file", "exports.cancel": "Cancel", "exports.until": "kept until {at}",

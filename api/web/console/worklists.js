@@ -57,7 +57,7 @@ const MESSAGES = [
   { key: "kind", show: (one) => t(`message.kind.${one.kind}`) },
   { key: "caller", show: (one) => html`<span class="number">${one.caller || "–"}</span>` },
   { key: "length", show: (one) => duration(one.kind === "missed" ? one.waited_s || 0 : one.length_s || 0), class: "number" },
-  { key: "sound", show: (one) => html`<${Sound} message=${one} />` },
+  { key: "sound", show: (one, _names, who) => html`<${Sound} message=${one} who=${who} />` },
   { key: "state", show: (one) => html`<${Tag} kind=${MESSAGE_KIND[one.state]}>${t(`message.${one.state}`)}<//>` },
   { key: "holder", show: (one, names) => partyName(one.holder, names) || t("story.nobody") },
   { key: "due", show: (one) => (one.due_at && one.state === "open" ? html`<${Tag} kind=${Date.parse(one.due_at) < Date.now() ? "bad" : ""}>${dayTime(one.due_at)}<//>` : "–") },
@@ -67,11 +67,11 @@ const MESSAGES = [
 ];
 
 /** Messages and missed calls, newest first; each can be listened to. */
-export function Messages({ query, parts, names }) {
+export function Messages({ query, parts, names, who }) {
   const set = (more) => refine("messages", parts, { ...query, ...more });
   const { from, to, ...filters } = query;
   const list = usePages("/messages", { ...filters, ...span(from, to) });
-  const columns = MESSAGES.map((one) => ({ ...one, show: (row) => one.show(row, names) }));
+  const columns = MESSAGES.map((one) => ({ ...one, show: (row) => one.show(row, names, who) }));
   const agents = names.people.filter((one) => one.kind === "agent");
   return html`<div class="stack">
     <${Heading}>${t("page.messages")}<//>

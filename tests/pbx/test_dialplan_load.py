@@ -112,7 +112,27 @@ async def test_given_a_call_when_dialplans_are_loaded_over_ami_and_rolled_back_t
         with pytest.raises(NotReachable, match="add `config` to write ="):
             await loader.load(by="li")
     with more_rights(pbx, settings):
+        await refused_by_its_disk(pbx, settings)
         await load_and_back(pbx, settings, talk)
+
+
+async def refused_by_its_disk(pbx: PrivatePbx, settings: Settings) -> None:
+    """A file that Asterisk's user may not write: all is as it was, and told."""
+    features = pbx.places.etc / "hotline/features.conf"
+    before = features.read_text()
+    other = settings.dialplan.versions.with_name("refused")
+    kept = settings.dialplan.model_copy(update={"versions": other})
+    features.chmod(0o440)
+    try:
+        changed = one_key_less(settings).model_copy(update={"dialplan": kept})
+        async with loader_of(changed) as loader:
+            with pytest.raises(NotLoaded, match=r"may not write hotline/features\.conf .* is back"):
+                await loader.load(by="li")
+            assert loader.versions.unfinished() is None
+        assert features.read_text() == before
+        assert "no existence" in pbx.console("dialplan show custom-info")
+    finally:
+        features.chmod(0o640)
 
 
 def over_ami(settings: Settings) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,6 +176,20 @@ async def test_given_a_folder_with_files_of_others_when_read_then_they_are_not_o
     with pytest.raises(NotReachable, match=r"mine\.conf was not made by hotline"):
         await way.read(["hotline/extensions/mine.conf"])
     way.check_rights()
+
+
+def test_given_a_folder_that_may_not_be_written_when_asked_then_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hotline/extensions").mkdir(parents=True)
+    way = FileWay(tmp_path)
+    way.check_rights()
+    # Whoever runs the tests may be root, whom no folder keeps out.
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("extensions"))
+    with pytest.raises(NotReachable, match=r"hotline/extensions may not be .* `setfacl -R -m u:"):
+        way.check_rights()
+    with pytest.raises(NotReachable, match=r"nowhere \(pbx\.etc\) is no folder"):
+        FileWay(tmp_path / "nowhere").check_rights()
 
 
 # -- the admin's own ------------------------------------------------------------------------------

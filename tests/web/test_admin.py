@@ -27,6 +27,35 @@ def fill_sign_in(page: Page, name: str, password: str) -> None:
     page.get_by_role("button", name="登录", exact=True).click()
 
 
+def change_password(page: Page) -> None:
+    """To another one and back, by way of a wrong one, a weak one and two that differ."""
+    another = "five other words this time"
+    for present, new in ((OWN_PASSWORD, another), (another, OWN_PASSWORD)):
+        page.get_by_role("link", name="管理员", exact=True).click()
+        present_one = page.get_by_label("现在的密码")
+        new_one, again = page.get_by_label("新密码", exact=True), page.get_by_label("再输一遍")
+        go = page.get_by_role("button", name="更改密码")
+        present_one.fill("not this one")
+        new_one.fill(new)
+        again.fill(f"{new}!")
+        go.click()
+        expect(page.locator("#again-say")).to_have_text("两次输入不一样")
+        again.fill(new)
+        go.click()
+        expect(page.locator("#password-say")).to_have_text("现在的密码不对")
+        present_one.fill(present)
+        for one in (new_one, again):
+            one.fill("short")
+        go.click()
+        expect(page.locator("#new_password-say")).to_contain_text("太短")
+        assert_usable(page)
+        for one in (new_one, again):
+            one.fill(new)
+        go.click()
+        expect(page.get_by_role("status")).to_contain_text("密码已更改")
+        page.get_by_role("link", name="继续到我的页面").click()
+
+
 def test_given_mistakes_at_signing_in_then_each_is_said_at_its_field_and_what_was_typed_stays(
     web_service: Service, new_page: Any
 ) -> None:
@@ -50,6 +79,7 @@ def test_given_mistakes_at_signing_in_then_each_is_said_at_its_field_and_what_wa
     expect(page.get_by_role("heading", name="人员与角色")).to_be_visible()
     cookie = next(one for one in page.context.cookies() if one["name"] == "hotline_session")
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    change_password(page)
     page.get_by_role("button", name="退出登录").click()
     expect(page).to_have_url(re.compile(r"/signin$"))
     page.goto("/admin")

@@ -86,7 +86,7 @@ words({
   zh: {
     "app.name": "民意服务热线",
     "nav.desk": "坐席", "nav.console": "班长台", "nav.admin": "管理",
-    "shell.signOut": "退出登录", "shell.language": "English", "shell.theme": "外观",
+    "shell.signOut": "退出登录", "shell.password": "更改密码", "shell.language": "English", "shell.theme": "外观",
     "shell.theme.auto": "外观：跟随系统", "shell.theme.light": "外观：浅色", "shell.theme.dark": "外观：深色",
     "shell.skip": "跳到正文", "shell.loading": "正在载入…", "shell.close": "关闭", "shell.nav": "页面",
     "shell.failed": "页面没有载入：{why}。请按 F5 重试。",
@@ -131,7 +131,7 @@ words({
   en: {
     "app.name": "Citizens' hotline",
     "nav.desk": "Desk", "nav.console": "Console", "nav.admin": "Admin",
-    "shell.signOut": "Sign out", "shell.language": "中文", "shell.theme": "Appearance",
+    "shell.signOut": "Sign out", "shell.password": "Change my password", "shell.language": "中文", "shell.theme": "Appearance",
     "shell.theme.auto": "Appearance: system", "shell.theme.light": "Appearance: light", "shell.theme.dark": "Appearance: dark",
     "shell.skip": "Skip to the content", "shell.loading": "Loading…", "shell.close": "Close", "shell.nav": "Pages",
     "shell.failed": "The page did not load: {why}. Press F5 to try again.",

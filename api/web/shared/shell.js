@@ -101,7 +101,7 @@ export function Shell({ page, who, live, tools, beforeSignOut, children }) {
           aria-current=${name === page ? "page" : undefined}>${t(`nav.${name}`)}</a>`)}
       </nav>
       <div class="tools">${tools}</div>
-      <span class="who">${who.display_name || who.name}</span>
+      <a class="who" href="/signin#password" target=${page === "desk" ? "_blank" : undefined} title=${t("shell.password")}>${who.display_name || who.name}</a>
       <button class="plain" lang=${lang() === "zh" ? "en" : "zh-CN"}
         onClick=${() => setLang(lang() === "zh" ? "en" : "zh")}>${t("shell.language")}</button>
       <button class="plain icon" onClick=${nextTheme} aria-label=${t(`shell.theme.${theme()}`)}

@@ -14,6 +14,9 @@ words({
     "signin.as": "您已登录为 {name}。", "signin.on": "继续到我的页面",
     "signin.other": "换人登录",
     "signin.forgotten": "忘记密码请联系管理员重设。",
+    "signin.change": "更改密码", "signin.present": "现在的密码", "signin.new": "新密码", "signin.again": "再输一遍新密码",
+    "signin.differ": "两次输入不一样", "signin.present.wrong": "现在的密码不对", "signin.changed": "密码已更改；您在别处的登录已失效。",
+    "signin.back": "返回", "signin.weak.short": "太短：{detail}", "signin.weak.long": "太长", "signin.weak.uniform": "太简单：不同的字符太少", "signin.weak.name": "不能含有用户名",
   },
   en: {
     "signin.title": "Sign in", "signin.name": "Name", "signin.password": "Password",
@@ -24,6 +27,9 @@ words({
     "signin.as": "You are signed in as {name}.", "signin.on": "Go on to my page",
     "signin.other": "Sign in as somebody else",
     "signin.forgotten": "If you forgot your password, ask an admin for a new one.",
+    "signin.change": "Change my password", "signin.present": "Present password", "signin.new": "New password", "signin.again": "New password once more",
+    "signin.differ": "The two are not the same", "signin.present.wrong": "The present password is wrong", "signin.changed": "Your password is changed; you are signed out elsewhere.",
+    "signin.back": "Back", "signin.weak.short": "Too short: {detail}", "signin.weak.long": "Too long", "signin.weak.uniform": "Too simple: too few different characters", "signin.weak.name": "It must not contain your name",
   },
 });
 
@@ -37,11 +43,56 @@ function clock(seconds) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
+/** A new password for whoever is signed in. */
+function Change({ who, onBack }) {
+  const [typed, type] = useState({ password: "", new_password: "", again: "" });
+  const [wrong, setWrong] = useState({});
+  const [state, setState] = useState("");
+  const first = useRef(null);
+  useEffect(() => first.current.focus(), []);
+  async function submit(event) {
+    event.preventDefault();
+    const missing = Object.fromEntries(Object.entries(typed).filter(([, value]) => !value).map(([field]) => [field, t("field.required")]));
+    if (!missing.again && typed.again !== typed.new_password) missing.again = t("signin.differ");
+    setWrong(missing);
+    if (Object.keys(missing).length || state === "busy") return;
+    setState("busy");
+    try {
+      await http.post("/session/password", { password: typed.password, new_password: typed.new_password });
+      setState("done");
+    } catch (error) {
+      setState("");
+      if (error.code === "wrong-password") setWrong({ password: t("signin.present.wrong") });
+      else if (error.code === "password-weak") setWrong({ new_password: t(`signin.weak.${error.body.rule}`, error) });
+      else if (error.code === "locked-out") setWrong({ password: t("signin.wait", { wait: clock(Number(error.body.wait_s)) }) });
+      else setWrong({ all: errorWords(error) });
+    }
+  }
+  if (state === "done") {
+    return html`<div class="card"><h1>${t("signin.change")}</h1><p role="status">${t("signin.changed")}</p>
+      <a class="button primary" href=${who.page}>${t("signin.on")}</a></div>`;
+  }
+  const field = (name, word, complete) => html`<div class="field"><label for=${name}>${t(word)}</label>
+    <input id=${name} type="password" ref=${name === "password" ? first : undefined} autocomplete=${complete} value=${typed[name]}
+      onInput=${(event) => {
+        type({ ...typed, [name]: event.target.value });
+        setWrong({ ...wrong, [name]: undefined, all: undefined });
+      }} aria-invalid=${wrong[name] ? "true" : undefined} aria-describedby=${wrong[name] ? `${name}-say` : undefined} />
+    ${wrong[name] && html`<small id=${`${name}-say`} class="error" role="alert">${wrong[name]}</small>`}</div>`;
+  return html`<form class="card" onSubmit=${submit} novalidate><h1>${t("signin.change")}</h1>
+    <input class="none" name="username" autocomplete="username" value=${who.name} readonly aria-hidden="true" tabindex="-1" />
+    ${field("password", "signin.present", "current-password")}${field("new_password", "signin.new", "new-password")}${field("again", "signin.again", "new-password")}
+    <div class="say" role="alert">${wrong.all && html`<p class="error">${wrong.all}</p>`}</div>
+    <button class="primary" aria-disabled=${state === "busy"}>${t("signin.change")}</button>
+    <button type="button" onClick=${onBack}>${t("signin.back")}</button></form>`;
+}
+
 function SignIn({ already }) {
   const [, draw] = useState(0);
   const [who, setWho] = useState(already);
   const [typed, type] = useState({ name: "", password: "" });
   const [wrong, setWrong] = useState({});
+  const [changing, change] = useState(location.hash === "#password");
   const [shown, show] = useState(false);
   const [caps, setCaps] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -104,11 +155,13 @@ function SignIn({ already }) {
       onClick=${() => setLang(lang() === "zh" ? "en" : "zh")}>${t("shell.language")}</button>
     <button class="plain" onClick=${nextTheme}>${t(`shell.theme.${theme()}`)}</button>
   </div>`;
+  if (who && changing) return html`<main class="sign-in"><${Change} who=${who} onBack=${() => change(false)} />${foot}</main>`;
   if (who) {
     return html`<main class="sign-in"><div class="card">
       <h1>${t("app.name")}</h1>
       <p>${t("signin.as", { name: who.display_name })}</p>
       <a class="button primary" href=${onward(who)}>${t("signin.on")}</a>
+      <button onClick=${() => change(true)}>${t("signin.change")}</button>
       <button onClick=${() => setWho(null)}>${t("signin.other")}</button>
     </div>${foot}</main>`;
   }

@@ -17,6 +17,8 @@ from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 WAITING = ("tests/handovers/", "tests/pbx/")
+PAGES = "tests/web/"
+"""A file of these is long and keeps a browser: they begin early, and not all at once."""
 TABLE = "tests/handovers/test_table.py"
 SWEEPS = "tests/handovers/test_sweeps.py"
 
@@ -58,10 +60,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     files = [list(tests) for _, tests in groupby(items, lambda item: item.nodeid.split("::")[0])]
     waiting = [tests for tests in files if tests[0].nodeid.startswith(WAITING)]
-    working = [tests for tests in files if not tests[0].nodeid.startswith(WAITING)]
+    pages = [tests for tests in files if tests[0].nodeid.startswith(PAGES)]
+    working = [tests for tests in files if not tests[0].nodeid.startswith((*WAITING, PAGES))]
     placed = [
         (place / len(some), tests)
-        for some in (waiting, working)
+        for some in (pages, waiting, working)
         for place, tests in enumerate(some)
     ]
     placed.sort(key=lambda one: one[0])

@@ -81,7 +81,11 @@ class Draft {
       if (this.dirty) this.send();
     } catch (error) {
       if (error.status === 403) this._enter("absent");
-      else this._loading = setTimeout(() => this.load(), error.status === 404 ? 700 : RETRY_MS);
+      else {
+        // A case that has just begun is there in a moment; one that was deleted is asked for ever less.
+        this._wait = Math.min((this._wait || 500) * 1.4, 60000);
+        this._loading = setTimeout(() => this.load(), error.status === 404 ? this._wait : RETRY_MS);
+      }
     }
   }
 

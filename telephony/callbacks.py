@@ -166,10 +166,13 @@ class Callbacks:
         found = self.get(callback_id)
         return found if found.is_over else await asyncio.shield(self._over[callback_id])
 
-    async def call_back(self, number: str, agent_id: str, *, case: str | None = None) -> Callback:
+    async def call_back(
+        self, number: str, agent_id: str, *, case: str | None = None, line: str | None = None
+    ) -> Callback:
         """Ring this agent, then this citizen; returns when the PBX has taken the order.
 
-        ``case``: the case it belongs to; without one a new case begins. Before anybody's phone
+        ``case``: the case it belongs to; without one a new case begins. ``line``: the line that
+        the citizen called, whose number they see; else the first line's. Before anybody's phone
         rings it raises :class:`CallbacksOff`, :class:`NumberNotAllowed`, :class:`AgentNotFound`,
         :class:`AgentBusy`, :class:`InvalidValue` (no case number) and :class:`PbxUnavailable`.
         """
@@ -179,7 +182,7 @@ class Callbacks:
         self._need_free(agent)
         begun = self._begin(dialled, agent, case)
         try:
-            await self._send(begun, agent)
+            await self._send(begun, agent, line)
         except BaseException:
             self._forget(begun.id)
             raise
@@ -220,16 +223,20 @@ class Callbacks:
             self._forget(old)
         return begun
 
-    async def _send(self, begun: Callback, agent: Agent) -> None:
+    async def _send(self, begun: Callback, agent: Agent, line: str | None) -> None:
         if not await self._pbx.extension_exists(f"{CONTEXT}-number", begun.number):
             raise NumberNotAllowed("the PBX does not allow this number; load our dialplan again")
+        variables = {"NUMBER": begun.number, "CASE_ID": begun.case}
+        for one in self._settings.every_line:
+            if line and one.is_named(line):  # of a line that is no more, the first one's is shown
+                variables["LINE"] = one.number
         order = ask_originate(
             self._device_of(agent),
             CONTEXT,
             begun.id,
             caller_id=f'"回拨" <{begun.number}>',
             account=begun.case,
-            variables={"NUMBER": begun.number, "CASE_ID": begun.case},
+            variables=variables,
             ring_s=self._settings.line.agent_ring_s,
         )
         await self._pbx.ask(order)

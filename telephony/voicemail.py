@@ -180,12 +180,20 @@ class Voicemail:
         fresh = await self._book.take(message, agent)
         try:
             self._must_be_free(number)
-            return await self._callbacks.call_back(number, agent, case=row["case"])
+            line = await self._line_of(row["case"])
+            return await self._callbacks.call_back(number, agent, case=row["case"], line=line)
         except BaseException:
             if fresh:
                 with suppress(HotlineError):  # the reason is the first error; it stays theirs then
                     await self._book.give_back(message, hand)
             raise
+
+    async def _line_of(self, case: str) -> str | None:
+        async with self._database.reading() as connection:
+            line: str | None = await connection.scalar(
+                select(CASES.c.line).where(CASES.c.case_id == case)
+            )
+            return line
 
     def _must_be_free(self, number: str) -> None:
         key = self._key(number)

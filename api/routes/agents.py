@@ -135,9 +135,12 @@ async def call_back(
     if agent is None:
         raise AgentNotFound("say whose phone is to ring: `agent`")
     may_act(who, agent)
+    line = None
     if body.case is not None:
-        await queries.get_case(service.database, body.case)
-    begun = await service.sites.agent(agent).callbacks.call_back(body.number, agent, case=body.case)
+        line = (await queries.get_case_row(service.database, body.case))["line"]
+    begun = await service.sites.agent(agent).callbacks.call_back(
+        body.number, agent, case=body.case, line=line
+    )
     return callback_shown(begun, who)
 
 

@@ -82,6 +82,19 @@ async def test_given_two_lines_when_dialled_at_the_same_moment_then_each_goes_by
     assert told["case"] == noted["case"]
     assert [one["cause_text"] for one in told["legs"]] == ["normal clearing"]
 
+    # Called back, the citizen sees the number that they had called.
+    (left_one,) = [
+        one["id"] for one in service.get("/messages")["items"] if one["case"] == told["case"]
+    ]
+    address = f"/messages/{left_one}"
+    assert service.post(f"{address}/call-back", {"agent": "8001"}).status_code == 202
+    mine = await asyncio.to_thread(agent.wait_for_call, 5)
+    mine.answer()
+    theirs = await asyncio.to_thread(second.wait_for_call, 5)
+    assert theirs.caller_number == FULL["second"]
+    theirs.deny(486)
+    await asyncio.to_thread(mine.wait_ended, 8)
+
     # The other way round: the first is shut by hand, the second is open.
     set_hours(pbx, "0000-2400", SUFFIX)
     shut = service.http.post("/api/v1/calendar/closed", json={"until": "24:00", "line": LINE})

@@ -1,7 +1,7 @@
 // Exports: ask for one, see how far it is, fetch the file, take it back.
 import { html, useEffect, useState } from "../vendor/preact-htm.js";
 import { http, Problem } from "../shared/http.js";
-import { dayTime, lang, t } from "../shared/i18n.js";
+import { dayTime, has, lang, t } from "../shared/i18n.js";
 import { Field, tell, tellError } from "../shared/shell.js";
 import { day, span } from "./filters.js";
 import { acts, Empty, Heading, Loading, Tag, Trouble } from "./parts.js";
@@ -84,7 +84,7 @@ function Ask({ query, onAsked }) {
     <form class="stack" novalidate onSubmit=${send}>
       <${Field} label=${t("exports.what")} error=${errors.what}>${select("what", WHAT)}<//>
       ${!!kept.length && html`<ul class="row chips" aria-label=${t("search.chosen")}>${kept.map(([key, value]) => html`<li key=${key}><button type="button" class="chip"
-        aria-label=${t("search.remove", { what: `${t(`field.${key}`)} ${value}` })} onClick=${() => keep(kept.filter(([other]) => other !== key))}>${t(`field.${key}`)} <b>${value}</b> ×</button></li>`)}</ul>`}
+        aria-label=${t("search.remove", { what: `${t(`field.${key}`)} ${value}` })} onClick=${() => keep(kept.filter(([other]) => other !== key))}>${t(`field.${key}`)} <b>${filterWords(form.what, key, value)}</b> ×</button></li>`)}</ul>`}
       <div class="form-grid">
         <${Field} label=${t("day.from")} error=${errors.from}><input type="date" value=${form.from} onInput=${put("from")} /><//>
         <${Field} label=${t("day.to")} error=${errors.to}><input type="date" value=${form.to} onInput=${put("to")} /><//>
@@ -95,6 +95,12 @@ function Ask({ query, onAsked }) {
       <p class="small quiet">${t("exports.audit")}</p>
       <button class="primary" type="submit" disabled=${busy}>${t("exports.begin")}</button>
     </form></section>`;
+}
+
+/** A filter as people read it. */
+function filterWords(what, key, value) {
+  const word = { late: value === "true" ? "late.yes" : "late.no", role: `role.${value}`, state: `${what === "cases" ? "case" : "handover"}.${value}` }[key];
+  return word && has(word) ? t(word) : value;
 }
 
 function filtersOf(kept) {

@@ -58,11 +58,13 @@ def check(
     :class:`~telephony.errors.SetupError` when no Asterisk can be started to ask.
     """
     program = program or find_asterisk()
-    reference = Reference(rendered(settings))
-    all_files = {**beside_on_disk(settings.pbx.etc), **files}
-    roots = roots or _roots(files)
-    found = Set(all_files, settings, reference, roots, beside=beside, resolve=resolve)
-    names = names_of(program)
+    with ThreadPoolExecutor(1) as aside:
+        asking = aside.submit(names_of, program)
+        reference = Reference(rendered(settings))
+        all_files = {**beside_on_disk(settings.pbx.etc), **files}
+        roots = roots or _roots(files)
+        found = Set(all_files, settings, reference, roots, beside=beside, resolve=resolve)
+        names = asking.result()
     if modules := loaded_modules(all_files):
         names = replace(names, loaded=modules)
     return judged(found, names, sounds_of(settings, program), program)

@@ -24,6 +24,9 @@ from telephony.plans.names import Names
 
 START_LIMIT_S = 20.0
 ANSWER_LIMIT_S = 20.0
+SURE_CHARACTERS = 20_000
+"""An answer up to this is never cut: it fits into a pipe."""
+TRIES = 5
 READER = "[modules]\nautoload = no\nload = pbx_config.so\n"
 QUIET = "[general]\nuse_callids = no\n[logfiles]\nmessages => notice,warning,error\n"
 NEED_FILES = (
@@ -84,10 +87,7 @@ def judge(program: AsteriskProgram, files: Mapping[str, str], contexts: Collecti
     cannot be started.
     """
     with _running(program, READER, files) as scratch:
-        shown = scratch.ask("dialplan show")
-        if not _is_whole(shown):
-            # Its console drops what is not taken from it at once; of little it drops nothing.
-            shown = "".join(scratch.ask(f"dialplan show {name}") for name in contexts)
+        shown = scratch.dialplan(contexts)
         log = scratch.log()
     steps = list(read_shown(shown))
     loaded = "pbx_config declined" not in log
@@ -95,10 +95,16 @@ def judge(program: AsteriskProgram, files: Mapping[str, str], contexts: Collecti
 
 
 def _is_whole(shown: str) -> bool:
-    """Whether all the priorities that are counted at its end are there."""
-    said = re.search(r"\((\d+) priorit(?:y|ies)\) in \d+ context", shown)
-    lines = re.findall(r"^ .*?(?:\d+\. |hint: )", shown, re.MULTILINE)
-    return said is not None and int(said[1]) == len(lines)
+    """Whether everything that is counted at its end is there."""
+    said = re.search(r"-= (\d+) extensions? \((\d+) priorit\w+\) in (\d+) contexts?", shown)
+    if said is None:
+        return False
+    lines = (
+        re.findall(r"^  '.*?' (?:\(CID match '.*?'\) )?=> ", shown, re.MULTILINE),
+        re.findall(r"^ .*?(?:\d+\. |hint: )", shown, re.MULTILINE),
+        re.findall(r"^\[ Context '", shown, re.MULTILINE),
+    )
+    return [int(one) for one in said.groups()] == [len(one) for one in lines]
 
 
 def names_of(program: AsteriskProgram) -> Names:
@@ -182,6 +188,26 @@ class _Scratch:
                 return ""
         # The first line is its greeting.
         return said.partition(b"\n")[2].decode(errors="replace")
+
+    def dialplan(self, contexts: Collection[str]) -> str:
+        """All that it has loaded, and surely all.
+
+        Its console drops lines of a long answer that is not taken from it at once, so a long one is
+        asked for by context.
+        """
+        whole = self.ask("dialplan show")
+        if len(whole) < SURE_CHARACTERS and _is_whole(whole):
+            return whole
+        there = re.findall(r"^\[ Context '(.*)' created by", whole, re.MULTILINE)
+        return "".join(self._context(name) for name in dict.fromkeys([*contexts, *there]))
+
+    def _context(self, name: str) -> str:
+        said = ""
+        for _ in range(TRIES):
+            said = self.ask(f'dialplan show "{name}"')
+            if _is_whole(said) or "There is no existence of" in said:
+                break
+        return said
 
     def log(self) -> str:
         return (self.folder / "log" / "messages").read_text(errors="replace")

@@ -181,8 +181,17 @@ async def test_given_a_file_when_imported_by_command_then_stored_pushed_and_show
         assert there == wanted | {f"{day:%Y%m%d}": "0830-1200"}
         code, out, err = await hotline(tmp_path, env, "calendar", "push", "--json")
         assert orjson.loads(out)["written"] == 0
+        code, out, err = await hotline(
+            tmp_path, env, "calendar", "close", "24:00", "--reason", "停电"
+        )
+        code, out, err = await hotline(tmp_path, env, "calendar", "show")
+        assert (code, "not known" in err) == (0, False)
+        assert "closed by hand until" in out
+        assert "(command line: 停电)" in out
     code, out, err = await hotline(tmp_path, env, "calendar", "show", str(day.year), "--json")
     assert code == 0
+    # The PBX has gone: that it does not tell is said, and the year is shown all the same.
+    assert not orjson.loads(out)["closed_by_hand_known"]
     (shown,) = [one for one in orjson.loads(out)["days"] if one["day"] == str(day)]
     assert shown == {"day": str(day), "hours": "0830-1200", "why": "special", "name": "盘点"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from telephony.plans.calls import calls, is_computed, split
 from telephony.plans.config_lines import read_config
@@ -42,20 +42,29 @@ def check_devices(plan: Plan, known: set[str] | None) -> list[Finding]:
     if known is None:
         return []
     return [
-        Finding("device-missing", step.file, step.line, {"name": name})
+        Finding(code, step.file, step.line, {"name": name})
         for step in plan.steps()
-        for name in _endpoints(step)
+        for code, texts in (("device-missing", _rung(step)), ("desk-missing", _kept(step)))
+        for name in _endpoints(texts)
         if name.lower() not in known
     ]
 
 
-def _endpoints(step: Step) -> Iterator[str]:
-    texts = KEPT.findall(step.data)
+def _kept(step: Step) -> list[str]:
+    return KEPT.findall(step.data)
+
+
+def _rung(step: Step) -> list[str]:
+    texts = []
     for app, data, _ in calls(step):
         arguments = split(data)
         at = RINGS.get(app.lower())
         if at is not None and len(arguments) > at:
             texts.append(arguments[at])
+    return texts
+
+
+def _endpoints(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         for device in split(text, "&"):
             found = re.match(r"\s*PJSIP/(.+?)\s*$", device, re.IGNORECASE)

@@ -213,6 +213,13 @@ CODES: dict[str, Code] = {
         "nothing rings there",
         "那里不会振铃",
     ),
+    "desk-missing": Code(
+        W,
+        "pjsip.conf has no endpoint {name}, where the settings have a desk or agent",
+        "pjsip.conf 中没有终端 {name}，而配置中有单位或坐席用它",
+        "handed-over calls come back from there at once",
+        "转到那里的来电会立即退回",
+    ),
     "section-missing": Code(
         E,
         "{file} has no [{name}]",

@@ -182,6 +182,12 @@ def test_given_pjsip_conf_when_a_device_is_not_in_it_then_told() -> None:
     own = plan("exten => 1,1,Dial(PJSIP/6101&PJSIP/6102)", "same => n,Dial(PJSIP/${A}@trunk)",
                "same => n,Dial(PJSIP/5@trunk)", "same => n,Hangup()")  # fmt: skip
     assert errors(own, **{"pjsip.conf": pjsip}) == [(2, "device-missing")]
+    text = plan("exten => 1,1,MSet(DESK_DIAL=PJSIP/6109,DESK_BACKUP=)", "same => n,Hangup()")
+    desk = {"own.conf": text}
+    found = examine({**desk, "pjsip.conf": pjsip}, OWN)
+    assert [(one.line, one.code) for one in found if one.code != "unreachable-context"] == [
+        (2, "desk-missing")
+    ]
     assert errors(own) == []
 
 

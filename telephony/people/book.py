@@ -27,6 +27,8 @@ from telephony.people.rules import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from telephony.database import Database
@@ -82,8 +84,10 @@ class PeopleBook:
         Raises :class:`PersonNotFound`, :class:`PersonInvalid`, :class:`LastAdmin`.
         """
         async with self._database.writing() as connection:
-            # All admins, so that two who take the role from each other do so one after the other.
-            stored = await _stored(connection, name_of(name), lock=True)
+            # Everybody in one order, so that two admins who take the role from each other do so one
+            # after the other, and neither waits for the other's row.
+            everybody = await _locked(connection)
+            stored = everybody.get(name_of(name)) or await _stored(connection, name_of(name))
             before = person_of(stored)
             after = replace(before, **changes)
             after = replace(after, roles=in_order(after.roles))
@@ -91,7 +95,7 @@ class PeopleBook:
                 return _row(stored)
             check_person(after, self._phones)
             if _administers(before) and not _administers(after):
-                await _another_admin(connection, before.name)
+                _another_admin(everybody.values(), before.name)
             now = datetime.now(UTC)
             values = asdict(after) | {"roles": list(after.roles)}
             values |= {"changed_at": now, "changed_by": by}
@@ -142,19 +146,23 @@ def person_of(row: Row) -> Person:
     return Person(**{name: row[name] for name in names} | {"roles": in_order(row["roles"])})
 
 
-async def _stored(connection: AsyncConnection, name: str, *, lock: bool = False) -> Row:
+async def _locked(connection: AsyncConnection) -> dict[str, Row]:
+    query = select(PEOPLE).order_by(PEOPLE.c.name).with_for_update()
+    rows = (await connection.execute(query)).mappings().all()
+    return {row["name"]: dict(row) for row in rows}
+
+
+async def _stored(connection: AsyncConnection, name: str) -> Row:
     query = select(PEOPLE).where(PEOPLE.c.name == name)
-    query = query.with_for_update() if lock else query
     row = (await connection.execute(query)).mappings().first()
     if row is None:
         raise PersonNotFound(f"nobody signs in as {name}")
     return dict(row)
 
 
-async def _another_admin(connection: AsyncConnection, name: str) -> None:
-    query = select(PEOPLE).where(PEOPLE.c.active.is_(True)).order_by(PEOPLE.c.name)
-    rows = (await connection.execute(query.with_for_update())).mappings().all()
-    if not any("admin" in row["roles"] and row["name"] != name for row in rows):
+def _another_admin(everybody: Iterable[Row], name: str) -> None:
+    others = (row for row in everybody if row["active"] and row["name"] != name)
+    if not any("admin" in row["roles"] for row in others):
         raise LastAdmin(f"{name} is the last admin; make somebody else an admin first")
 
 

@@ -157,11 +157,13 @@ def test_given_a_new_person_then_they_sign_in_meet_the_walls_of_their_role_and_g
     pressed = page.request.post(f"{web_service.url}/api/v1/agents/8002/resume")
     assert (pressed.status, pressed.json()["code"]) == (403, "csrf")
 
+    page.goto("/desk")
+    expect(page.get_by_role("link", name="王伟")).to_be_visible()
     row = admin.get_by_role("row", name=re.compile("wangwei"))
     row.get_by_role("button", name="停用").click()
     admin.get_by_role("dialog").get_by_role("button", name="停用").click()
     expect(row).to_contain_text("已停用")
-    page.goto("/desk")
+    # The live events of the open page end with the session: nobody has to press anything.
     expect(page).to_have_url(re.compile(r"/signin"))
     admin.goto("/admin#audit")
     admin.get_by_label("查找").fill("wangwei")

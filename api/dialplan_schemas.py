@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from api.schemas import Schema, Word
 from telephony.checkup.model import State as DoctorState
 from telephony.plans.diff import State
 from telephony.plans.finding_codes import Severity
 from telephony.plans.versions import Stage, What
+
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_./-]{1,200}$")]
+# 10,000 lines are some 500 kB.
+FileText = Annotated[str, StringConstraints(max_length=2_000_000)]
 
 
 class WhichPbx(Schema):
@@ -95,7 +99,7 @@ class CheckRequest(Schema):
     """What to check: without files, what a load would load."""
 
     pbx: Word | None = None
-    files: dict[str, str] | None = Field(
+    files: dict[FileName, FileText] | None = Field(
         None, description="dialplans by their name", max_length=100
     )
 

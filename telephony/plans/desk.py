@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -130,7 +130,7 @@ def loader_of(settings: Settings, client: AmiClient, actions: Iterable[str]) -> 
     """The loader, with the check that goes before every load."""
 
     async def check_first(files: Files) -> None:
-        findings = await examined(settings, files)
+        findings = await asyncio.to_thread(_checked, files, settings)
         if not findings.ok:
             raise CheckFailed(findings)
 
@@ -151,15 +151,22 @@ class CheckFailed(DialplanError):
         self.findings = findings
 
 
-async def examined(settings: Settings, files: Mapping[str, str] | None = None) -> Findings:
-    """Everything that is known to go wrong with files, or with what would be loaded.
+async def examined(settings: Settings, drafts: Mapping[str, str] | None = None) -> Findings:
+    """Everything that is known to go wrong with dialplans, or with what would be loaded.
 
     Raises :class:`~telephony.errors.SetupError` when there is no Asterisk to ask.
     """
+
+    def look() -> Findings:
+        if drafts is None:
+            return _checked(wanted(settings), settings)
+        return _checked(drafts, settings, list(drafts))
+
+    return await asyncio.to_thread(look)
+
+
+def _checked(files: Mapping[str, str], settings: Settings, roots: Sequence[str] = ()) -> Findings:
     # It brings much that nothing else of a service needs.
     from telephony.plans.check import check
 
-    def examine() -> Findings:
-        return check(wanted(settings) if files is None else files, settings)
-
-    return await asyncio.to_thread(examine)
+    return check(files, settings, roots)

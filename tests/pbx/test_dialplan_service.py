@@ -75,6 +75,10 @@ def test_given_a_load_cut_off_when_the_service_starts_then_undone_and_loads_by_h
         assert [one["context"] for one in service.get("/dialplan/diff")["contexts"]] == [
             "custom-info"
         ]
+        draft = {"draft.conf": "[draft]\nexten => 1,1,Answer()\n same => n,Nonsense()\n"}
+        checked = service.post("/dialplan/check", {"files": draft}).json()
+        assert ("draft.conf", 3) in [(one["file"], one["line"]) for one in checked["findings"]]
+        assert not checked["ok"]
         # A file that Asterisk would load in part is refused whole, with its line.
         own(
             settings,

@@ -30,6 +30,7 @@ MODULES = (
             "gathering",
             "hold",
             "model",
+            "offers",
             "restarts",
             "rules",
             "talk",

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 
@@ -25,13 +24,14 @@ from telephony.legs.channels import LISTENING, MAILBOXES, Call, Channel
 from telephony.legs.folding import Folding
 from telephony.legs.hold import hold_seconds
 from telephony.legs.model import Directory, Leg, seconds
+from telephony.legs.offers import Offer, offer_for, offers_of
 from telephony.legs.talk import segments_of
 
 CASE = re.compile(r"\d{8}-\S*\d+\.\d+")
 """Our case numbers: the day and the citizen's uniqueid; other account codes are no case."""
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def is_case(account: str) -> bool:
     """Whether an account code is a case number of ours."""
     return CASE.fullmatch(account) is not None
@@ -44,17 +44,6 @@ OUTCOMES = {17: "busy", 18: "unanswered", 19: "unanswered", 20: "unreachable", 2
 NORMAL_CLEARING = 16
 
 STAFF = frozenset(("agent", "target", "supervisor"))
-
-
-@dataclass(slots=True)
-class Offer:
-    """A hand-over as far as its target's leg is concerned."""
-
-    id: str
-    case: str
-    desk: str
-    start: int
-    end: int | None = None
 
 
 def legs_of_call(
@@ -122,6 +111,9 @@ class _Assembly:
         return people
 
     def _times(self, leg: Leg, channels: list[Channel]) -> None:
+        if len(channels) == 1:  # nearly always
+            self._times_of(leg, channels[0])
+            return
         started = answered = last = None
         ended = over = True
         for one in channels:
@@ -140,6 +132,15 @@ class _Assembly:
             leg.ended, leg.cause = last.ended, last.cause
             leg.state = "cut_off" if started is None else "complete"
         elif over:
+            leg.state = "cut_off"
+
+    def _times_of(self, leg: Leg, channel: Channel) -> None:
+        leg.started, leg.answered = channel.started, channel.answered
+        if channel.ended is not None:
+            self.lasts[leg.uniqueid] = channel
+            leg.ended, leg.cause = channel.ended, channel.cause
+            leg.state = "cut_off" if channel.started is None else "complete"
+        elif self._is_gone(channel):
             leg.state = "cut_off"
 
     def _is_gone(self, channel: Channel) -> bool:
@@ -259,7 +260,7 @@ class _Assembly:
         return facts
 
     def _roles(self, ordered: list[Leg]) -> None:
-        offers = _offers(self.facts)
+        offers = offers_of(self.facts)
         self._noted_roles()
         for key, leg in self.result.items():
             if leg.role is None:
@@ -304,7 +305,7 @@ class _Assembly:
     def _role(self, leg: Leg, head: Channel, offers: list[Offer]) -> None:
         devices = self.directory.devices
         known = devices.get(head.device) if devices and head.is_real else None
-        offer = _offer_for(leg, offers) if offers and head.outgoing and head.is_real else None
+        offer = offer_for(leg, offers) if offers and head.outgoing and head.is_real else None
         if offer is not None and (known is None or known.id == offer.desk):
             leg.role, leg.party, leg.handover = "target", offer.desk, offer.id
         elif head.apps and not LISTENING.isdisjoint(head.apps):
@@ -329,27 +330,24 @@ class _Assembly:
                 self._called_by_shape(citizen, ordered)
 
     def _called_by_shape(self, citizen: Leg, ordered: list[Leg]) -> None:
-        heard = {other for part in citizen.segments for other in part.others}
-        called = [
-            leg
-            for leg in ordered
-            if self.heads[leg.uniqueid].outgoing
-            and (leg.linkedid == citizen.linkedid or leg.uniqueid in heard)
-        ]
-        talked = [
-            (part.start, other)
-            for part in citizen.segments
-            for other in part.others
-            if self.heads[other].outgoing
-        ]
-        if not talked:
+        heads = self.heads
+        first: tuple[int, str] | None = None
+        heard: set[str] = set()
+        for part in citizen.segments:
+            for other in part.others:
+                heard.add(other)
+                if heads[other].outgoing and (first is None or (part.start, other) < first):
+                    first = (part.start, other)
+        if first is None:
             return
-        since, first = min(talked)
-        device = self.heads[first].device
-        for leg in called:
-            if leg.role is not None:
+        since, device = first[0], heads[first[1]].device
+        for leg in ordered:
+            head = heads[leg.uniqueid]
+            if leg.role is not None or not head.outgoing:
                 continue
-            if self.heads[leg.uniqueid].device == device:
+            if leg.linkedid != citizen.linkedid and leg.uniqueid not in heard:
+                continue
+            if head.device == device:
                 leg.role = "agent"
             elif leg.first_at >= since:
                 leg.role = "target"
@@ -370,28 +368,3 @@ class _Assembly:
             mine = mine or [one for one in citizens if one.linkedid == leg.linkedid]
             if mine:
                 leg.caller = mine[0].party
-
-
-def _offers(facts: list[Fact]) -> list[Offer]:
-    offers: dict[str, Offer] = {}
-    for fact in facts:
-        name = fact.values.get("id", "")
-        if fact.kind == "OFFERED" and name and name not in offers:
-            offers[name] = Offer(
-                name, fact.values.get("case", ""), fact.values.get("desk", ""), fact.at
-            )
-        elif fact.kind in ("ACCEPTED", "ENDED") and name in offers:
-            offers[name].end = fact.at
-    return list(offers.values())
-
-
-def _offer_for(leg: Leg, offers: list[Offer]) -> Offer | None:
-    for offer in offers:
-        same = not offer.case or leg.case is None or leg.case == offer.case
-        if (
-            same
-            and leg.first_at >= offer.start
-            and (offer.end is None or leg.first_at <= offer.end)
-        ):
-            return offer
-    return None

@@ -149,6 +149,13 @@ async def check_rights(patient: Patient) -> Verdict:
             f"take `{','.join(excess)}` out of write = in {where}",
             "Who gets hold of the AMI secret could change the PBX, not only its calls.",
         )
+    unread = sorted(reading - set(READ_RIGHTS)) if reading is not None else []
+    if unread:
+        return warning(
+            f"more read rights than needed: {', '.join(unread)}",
+            f"let read = be `{','.join(READ_RIGHTS)}` in {where}",
+            "The PBX writes events that nobody reads: a plain call makes 124 of them, 15 are ours.",
+        )
     told = "" if reading is not None else " (which read rights it has, the PBX does not tell)"
     return ok(f"user {user} has the rights that are needed and no more{told}")
 

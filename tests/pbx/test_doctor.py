@@ -155,6 +155,10 @@ async def test_given_a_user_who_hears_nothing_when_examined_then_told(
     with changed(pbx, "hotline/manager.conf", "read = call,user,", "read = ", "manager reload"):
         rights = named(await examine(settings), "rights")
     assert (rights.state, rights.found) == ("wrong", "read right call, user is missing")
+    more = "read = dtmf,call,user,"
+    with changed(pbx, "hotline/manager.conf", "read = call,user,", more, "manager reload"):
+        rights = named(await examine(settings), "rights")
+    assert (rights.state, rights.found) == ("warning", "more read rights than needed: dtmf")
 
 
 async def test_given_a_cel_file_that_is_not_there_when_examined_then_told(

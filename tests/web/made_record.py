@@ -313,12 +313,12 @@ def weeks(now: datetime, days: int = 20, a_day: int = 9, seed: int = 5) -> MadeR
                 ways = ("accepted", "accepted", "unanswered", "busy", "closed", "closed")
                 made.call(at, caller, ending=made.chance.choice(ways))
     yesterday = now - timedelta(days=1)
-    talked = made.call(yesterday, TALKED, ending="unanswered")
-    made.late(talked, yesterday + timedelta(hours=5), "feedback", "8001", CENTRE)
-    given = made.call(yesterday - timedelta(hours=3), TALKED)
-    made.late(given, yesterday + timedelta(hours=2), "acceptance", "110", DESKS["110"])
-    left = made.missed(yesterday - timedelta(hours=1), TALKED, message=True)
-    made.late(left, now - timedelta(minutes=20), "message", "8002", CENTRE)
+    made.call(yesterday, TALKED, ending="unanswered")
+    made.call(yesterday - timedelta(hours=3), TALKED)
+    # Long enough ago to be late whatever days were holidays.
+    long_ago = now - timedelta(days=25)
+    left = made.missed(long_ago, TALKED, message=True)
+    made.late(left, long_ago + timedelta(days=1), "message", "8002", CENTRE)
     return made
 
 

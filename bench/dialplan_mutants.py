@@ -368,7 +368,9 @@ def label_renamed(place: Place, chance: random.Random, contexts: list[str]) -> l
             line = place.lines[number]
             if GO.search(line):
                 place.lines[number] = uses.sub(f"{name}-new", line)
-    return [uses.sub(f"{name}-new", place.text)]
+    # Its own line may hold the same word as a value: Return(yes).
+    whole = place.text if GO.search(place.text) else place.text[: found.end()]
+    return [uses.sub(f"{name}-new", whole) + place.text[len(whole) :]]
 
 
 def numbered(place: Place, chance: random.Random, contexts: list[str]) -> list[str] | None:

@@ -26,4 +26,8 @@ class PbxNow(Schema):
     owner: str | None = Field(description="host and number of the process that reads it")
     lag_bytes: int | None = Field(description="CEL that is not on record yet; here only")
     lag_s: float | None
+    system_name: str | None = Field(
+        description="Asterisk's systemname; of several PBXs each needs its own. null: not known, "
+        "or the only PBX"
+    )
     shipped: bool = Field(description="its rows are sent by `hotline ship`")

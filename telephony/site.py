@@ -22,7 +22,7 @@ from telephony.around.hold_notes import HoldNotes
 from telephony.calendar.keeper import CalendarKeeper
 from telephony.calendar.push import Switch
 from telephony.call_control import CallControl
-from telephony.errors import DatabaseUnavailable, WrongState
+from telephony.errors import DatabaseUnavailable, PbxRefused, PbxUnavailable, WrongState
 from telephony.live.watch import LiveWatch
 from telephony.matters.proposals import Proposals
 from telephony.ownership.keeper import Ownership
@@ -111,6 +111,10 @@ class Site(CallControl):
         self.hold_notes = HoldNotes(self.pbx, self.calls, self._acts)
         self.dead_phones = DeadPhones(self.pbx, self.calls, self._acts)
         self.recorder: Recorder | None = None
+        self.system_name: str | None = None
+        """What Asterisk puts in front of its channels' ids; None: not known, or the only PBX."""
+        if settings.pbxs:
+            self.client.on_up(self._ask_name)
         self.spool: Spool | None = None
         if settings.pbx.shipped and settings.pbx.cel_file is not None:
             where: dict[Kind, Path | None] = {
@@ -206,6 +210,7 @@ class Site(CallControl):
         keep_s = self.here.spool.keep_days * 86400
         while True:
             try:
+                await asyncio.to_thread(spool.prepare)
                 positions = await RecordStore(self._shared.database, self.name).positions()
                 recorded = {file: offset for file, (offset, _) in positions.items()}
                 async with self._spooling:
@@ -223,6 +228,21 @@ class Site(CallControl):
     def _on_news(self, _event: Event) -> None:
         if self.recorder is not None:
             self.recorder.poke()
+
+    async def _ask_name(self) -> None:
+        """Two PBXs without names of their own may make the same id, and then the same case."""
+        try:
+            answer = await self.client.action("CoreSettings")
+        except (PbxRefused, PbxUnavailable) as error:
+            log.info("the PBX does not say its system name", pbx=self.name, reason=error.detail)
+            return
+        self.system_name = answer.get("SystemName") or ""
+        if self.system_name != self.name:
+            log.warning(
+                "set systemname in asterisk.conf to the PBX's name: ids are to differ",
+                pbx=self.name,
+                systemname=self.system_name,
+            )
 
     async def _end_record(self) -> None:
         for task in (self._record, self._sweeping):

@@ -37,5 +37,6 @@ async def _shape(site: Site) -> PbxNow:
         owner=owner,
         lag_bytes=lag and lag.bytes,
         lag_s=lag and lag.seconds,
+        system_name=site.system_name,
         shipped=site.spool is not None,
     )

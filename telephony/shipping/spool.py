@@ -65,6 +65,10 @@ class Spool:
         self._sounds = sounds
         self._known: dict[str, Path] = {}
 
+    def prepare(self) -> None:
+        """Make the folder, so that it can be watched before anything was sent."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+
     # -- CEL
 
     def cel_size(self, file: str) -> int:

@@ -138,6 +138,8 @@ def test_given_two_pbxs_then_each_has_its_calls_a_case_crosses_the_trunk_and_one
     phone: Callable[[PrivatePbx, str], Softphone],
 ) -> None:
     east, west = pair
+    names = {one["name"]: one["system_name"] for one in service.get("/pbxs")["items"]}
+    assert names == {"east": "east", "west": "west"}
     desk_at_west, desk_at_east = phone(west, "12345"), phone(east, "110")
     sign_in(phone(east, "8001"), east)
     sign_in(phone(west, "8003"), west)

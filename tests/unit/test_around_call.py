@@ -72,7 +72,7 @@ def test_given_defaults_then_nothing_is_recorded_and_nobody_listens() -> None:
 async def test_given_a_guessed_name_then_no_recording(name: str, tmp_path: Path) -> None:
     async with running(tmp_path) as run:
         with pytest.raises(RecordingNotFound):
-            await sound_of(run.service.database, tmp_path, name)
+            await sound_of(run.service.database, [tmp_path], name)
 
 
 async def test_given_a_file_that_is_not_on_record_then_not_found(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ async def test_given_a_file_that_is_not_on_record_then_not_found(tmp_path: Path)
     (tmp_path / f"{name}.wav").write_bytes(b"RIFF")
     async with running(tmp_path) as run:
         with pytest.raises(RecordingNotFound):
-            await sound_of(run.service.database, tmp_path, name)
+            await sound_of(run.service.database, [tmp_path], name)
         for role in ("agent", "supervisor", "admin"):  # none of them may_monitor
             answer = await run.as_(role).get(f"/api/v1/recordings/{name}/sound")
             assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed"), role

@@ -143,7 +143,8 @@ def test_answers_are_as_described(
             continue  # a WebSocket: a plain request is refused, whatever is in it
         if operation.path == "/api/v1/dialplan/check" and mode is GenerationMode.POSITIVE:
             continue  # each starts an Asterisk; asked by tests of its own
-        if "/sounds/" in operation.path and mode is GenerationMode.POSITIVE:
+        shipped = operation.method.upper() == "PUT" and "/pbxs/" in operation.path
+        if shipped and mode is GenerationMode.POSITIVE:
             continue  # the digest goes with the bytes, which no schema can say
         # Without any input there is nothing to get wrong.
         if mode is GenerationMode.POSITIVE or _takes_input(operation):

@@ -343,4 +343,6 @@ def called_back_busy_then_reached(
     assert [one["outcome"] for one in done.json()["called"]] == ["busy", "reached"]
     found = whole_case(service, case)
     assert (found["first_contact"], found["owner"]) == ("8001", "8001")
-    assert [one["event"] for one in found["ledger"]][:2] == ["message", "taken"]
+    # Left, taken by who called back, spoken with on the second try, answered.
+    events = [(one["event"], one["detail"]) for one in found["ledger"]]
+    assert events[1:] == [("message", "taken"), ("taken", None), ("message", "answered")]

@@ -10,7 +10,9 @@ from telephony.setting_types import Section
 
 SocketUrl = Annotated[
     str,
-    StringConstraints(pattern=r"^$|^wss?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]{0,100})?$"),
+    StringConstraints(
+        pattern=r"^$|^wss?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]{0,100})?$"
+    ),
 ]
 
 

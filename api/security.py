@@ -295,3 +295,5 @@ AsExporter = Annotated[Identity, Depends(needs("supervisor", "integrator"))]
 AsPlatformAdmin = Annotated[Identity, Depends(needs("admin", "integrator"))]
 AsListener = Annotated[Identity, Depends(needs("agent", audited=False))]
 """Hearing a citizen: their voice cannot be masked."""
+AsOneself = Annotated[Identity, Depends(needs("agent", audited=False))]
+"""What is secret even from who may read everything: the password of one's own phone."""

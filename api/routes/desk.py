@@ -12,7 +12,7 @@ from api import schemas, sight
 from api.dependencies import TheService
 from api.desk_schemas import BrowserPhone, Caller, DeskPhone
 from api.errors import problems
-from api.security import AsAgent
+from api.security import AsAgent, AsOneself
 from telephony.errors import (
     AgentNotFound,
     CallNotFound,
@@ -37,7 +37,7 @@ BEFORE = 8
 
 
 @router.get("/desk/phone", responses=problems(AgentNotFound, reads_input=False))
-async def get_phone(service: TheService, who: AsAgent) -> DeskPhone:
+async def get_phone(service: TheService, who: AsOneself) -> DeskPhone:
     """One's own phones, and what the page needs to be one of them.
 
     The password is that of one's own phone in the browser, and nobody else's.

@@ -25,6 +25,7 @@ from telephony.people.rules import (
     in_order,
     name_of,
 )
+from telephony.people.tries import Tries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,6 +118,7 @@ class PeopleBook:
         async with self._database.writing() as connection:
             await _stored(connection, name)
             await store_password(connection, name, hashed, by=by)
+            await Tries.forget_name(connection, name)
             await connection.execute(delete(SESSIONS).where(SESSIONS.c.person == name))
             await _note(connection, by, role, "password", name)
 

@@ -107,7 +107,7 @@ class Sessions:
         """
         name = name_of(name)
         row, newer = await self._verify(name, password, address)
-        if row is None or not row["active"]:
+        if row is None:
             raise SignInRefused("name or password are wrong")
         person, now, token = person_of(row), datetime.now(UTC), secrets.token_urlsafe(TOKEN_BYTES)
         session = Session(
@@ -120,6 +120,7 @@ class Sessions:
             stored_at=now,
         )
         async with self._database.writing() as connection:
+            await _unchanged(connection, row)
             await self._tries.forget(connection, name, address)
             if newer is not None:
                 await store_password(connection, name, newer)
@@ -172,6 +173,7 @@ class Sessions:
         hashed = await asyncio.to_thread(passwords.hashed, new)
         others = (SESSIONS.c.person == name) & (SESSIONS.c.digest != session.digest)
         async with self._database.writing() as connection:
+            await _unchanged(connection, row)
             await self._tries.forget(connection, name, session.address)
             await store_password(connection, name, hashed, by=name)
             await connection.execute(delete(SESSIONS).where(others))
@@ -188,7 +190,10 @@ class Sessions:
     async def _verify(
         self, name: str, password: str, address: str
     ) -> tuple[Row | None, str | None]:
-        """The person if the password is right; a wrong one counts, before it is looked at."""
+        """The person if the password is right; a wrong one counts, before it is looked at.
+
+        The right one of somebody who may not sign in any more is one that is wrong.
+        """
         async with self._database.reading() as connection:
             query = select(PEOPLE).where(PEOPLE.c.name == name)
             row = (await connection.execute(query)).mappings().first()
@@ -198,7 +203,7 @@ class Sessions:
             right, newer = False, None
             if len(password) <= LONGEST_PASSWORD:
                 right, newer = await asyncio.to_thread(passwords.verified, password, stored)
-        if row is not None and right:
+        if row is not None and right and row["active"]:
             return dict(row), newer
         # A name that nobody has is not kept: people type their password there by mistake.
         who, role = (name, in_order(row["roles"])[0]) if row is not None else ("?", "?")
@@ -283,6 +288,17 @@ class Sessions:
             await connection.execute(delete(SESSIONS).where(over))
             await self._tries.sweep(connection, now)
         self._swept = now
+
+
+async def _unchanged(connection: AsyncConnection, row: Row) -> None:
+    """Raise :class:`SignInRefused` if the person was changed while the password was looked at.
+
+    Else a session begun with the old password would outlive the change that ends all of them.
+    """
+    query = select(PEOPLE.c.password_hash, PEOPLE.c.active).where(PEOPLE.c.name == row["name"])
+    now = (await connection.execute(query.with_for_update())).one()
+    if (now.password_hash, now.active) != (row["password_hash"], True):
+        raise SignInRefused("name or password are wrong")
 
 
 def _with_people() -> Select[tuple[object, ...]]:

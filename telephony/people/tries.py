@@ -2,6 +2,10 @@
 
 A try is counted before the password is looked at: a hundred at once get no further than one after
 the other. A right password takes it back.
+
+Whoever knows a name could keep its owner out by typing wrong passwords elsewhere, and a large
+office behind one address mistypes enough in a day to lock itself out. So where a name has signed in
+lately, only the wrong passwords of this name at this address hold it up.
 """
 
 from __future__ import annotations
@@ -9,20 +13,26 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from telephony.audit import AUDIT
 from telephony.cases.store import table
 from telephony.people.models import WrongPasswordRecord
 from telephony.people.rules import (
     FORGOTTEN_AFTER,
+    KNOWN_FOR,
     TooManyTries,
     counted,
+    digest_of,
     next_failures,
     wait_after,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from telephony.database import Database
@@ -44,27 +54,36 @@ class Tries:
         Raises :class:`TooManyTries` without counting while a wait goes on.
         """
         now, limits = datetime.now(UTC), counted(name, address, self._rules.tries)
+        both, *_wider = limits
         async with self._database.writing() as connection:
             await self._there(connection, sorted(limits), now)
-            query = select(WRONG).where(WRONG.c.key.in_(limits)).order_by(WRONG.c.key)
-            rows = (await connection.execute(query.with_for_update())).mappings().all()
-            locked = [row["locked_until"] for row in rows if row["locked_until"] is not None]
-            left = max(((until - now).total_seconds() for until in locked), default=0.0)
-            if left > 0:
-                seconds = int(left) + 1
+            rows = await _locked(connection, WRONG.c.key.in_(limits))
+            waits = {row["key"]: self._left(row["locked_until"], now) for row in rows}
+            if (
+                not waits.get(both)
+                and any(waits.values())
+                and await _known(connection, name, address)
+            ):
+                waits = {}
+            if any(waits.values()):
+                seconds = int(max(waits.values())) + 1
                 raise TooManyTries(
                     f"too many wrong passwords; try again in {seconds} s", wait_s=str(seconds)
                 )
-            waits = []
+            told = 0
             for row in rows:
                 failures = next_failures(row["failures"], row["last_at"], now)
                 wait = self._wait(failures, limits[row["key"]])
-                waits.append(wait)
+                told = max(told, wait)
                 values = {"failures": failures, "last_at": now}
                 values |= {"locked_until": now + timedelta(seconds=wait) if wait else None}
                 put = update(WRONG).where(WRONG.c.key == row["key"]).values(values)
                 await connection.execute(put)
-        return max(waits)
+        return told
+
+    @staticmethod
+    def _left(until: datetime | None, now: datetime) -> float:
+        return 0.0 if until is None else max(0.0, (until - now).total_seconds())
 
     def _wait(self, failures: int, allowed: int) -> int:
         longest = self._rules.longest_wait_min * 60
@@ -78,10 +97,19 @@ class Tries:
     async def forget(self, connection: AsyncConnection, name: str, address: str) -> None:
         """The password was right: the name starts anew, the address has one less against it."""
         both, of_name, of_address = counted(name, address, 1)
+        await _locked(connection, WRONG.c.key.in_((both, of_name, of_address)))
         await connection.execute(delete(WRONG).where(WRONG.c.key.in_((both, of_name))))
         one_less = {"failures": WRONG.c.failures - 1, "locked_until": None}
         of_it = (WRONG.c.key == of_address) & (WRONG.c.failures > 0)
         await connection.execute(update(WRONG).where(of_it).values(one_less))
+
+    @staticmethod
+    async def forget_name(connection: AsyncConnection, name: str) -> None:
+        """Somebody got a new password: nothing that was typed before holds them up."""
+        known = digest_of(name)
+        of_it = or_(WRONG.c.key == f"name {known}", WRONG.c.key.startswith(f"both {known} "))
+        await _locked(connection, of_it)
+        await connection.execute(delete(WRONG).where(of_it))
 
     async def sweep(self, connection: AsyncConnection, now: datetime) -> None:
         """Delete what is forgotten anyway."""
@@ -89,3 +117,17 @@ class Tries:
             WRONG.c.locked_until.is_(None) | (WRONG.c.locked_until < now)
         )
         await connection.execute(delete(WRONG).where(old))
+
+
+async def _locked(connection: AsyncConnection, which: ColumnElement[bool]) -> Sequence[RowMapping]:
+    """These counts, which nobody else changes now; in one order, so that no two wait for both."""
+    query = select(WRONG).where(which).order_by(WRONG.c.key).with_for_update()
+    return (await connection.execute(query)).mappings().all()
+
+
+async def _known(connection: AsyncConnection, name: str, address: str) -> bool:
+    """Whether this name has signed in from this address lately."""
+    since = datetime.now(UTC) - KNOWN_FOR
+    signed_in = (AUDIT.c.what == "sign-in") & (AUDIT.c.who == name) & (AUDIT.c.which == address)
+    query = select(AUDIT.c.id).where(signed_in, AUDIT.c.at > since).limit(1)
+    return (await connection.execute(query)).first() is not None

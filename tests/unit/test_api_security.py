@@ -138,6 +138,8 @@ FORBIDDEN: dict[str, set[tuple[str, str]]] = {
 }
 # A citizen's voice cannot be masked.
 MESSAGE_SOUND = ("GET", "/api/v1/messages/{message}/sound")
+# The password of one's own phone.
+OWN_PHONE = ("GET", "/api/v1/desk/phone")
 
 
 def is_forbidden(role: str, method: str, path: str) -> bool:
@@ -147,7 +149,7 @@ def is_forbidden(role: str, method: str, path: str) -> bool:
         return False
     if role == "auditor":
         if method == "GET":
-            return at in (HEARING, MESSAGE_SOUND)
+            return at in (HEARING, MESSAGE_SOUND, OWN_PHONE)
         return at not in OWN_SESSION
     if role == "integrator":
         return at not in INTEGRATION

@@ -9,8 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from telephony.dialplan import render
+from telephony.people.rules import Person
 from telephony.settings import Agent, Pbx, load_settings
 from tests.unit.api_fixtures import Running, running
+from tests.unit.quick_passwords import quick_passwords  # noqa: F401 - it works by itself
 
 SECRET = "a-browser-secret"
 URL = "ws://127.0.0.1:8088/ws"
@@ -41,6 +43,20 @@ async def test_given_an_agent_when_their_phones_are_asked_for_then_only_their_ow
             answer = await client.get("/api/v1/desk/phone")
         assert (answer.status_code, answer.json()["code"]) == (404, "agent-not-found")
         assert SECRET not in answer.text
+
+
+async def test_given_an_auditor_with_an_agents_number_then_the_phones_password_is_not_theirs(
+    run: Running,
+) -> None:
+    password = "four words make one"
+    person = Person("audit", "督查", ("auditor",), agent="8001")
+    await run.service.people.add(person, password, by="test", role="admin")
+    token, _ = await run.service.sessions.sign_in("audit", password, "192.0.2.1")
+    async with run.client() as client:
+        cookie = {"Cookie": f"hotline_session={token}"}
+        answer = await client.get("/api/v1/desk/phone", headers=cookie)
+        assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed")
+        assert (await client.get("/api/v1/calls", headers=cookie)).status_code == 200
 
 
 async def test_given_no_browser_phone_when_one_signs_in_with_it_then_it_is_refused(

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from api.app import create_app
 from api.security import Gate, Tokens
 from telephony.database import Database
 from telephony.errors import DatabaseUnavailable
+from telephony.people import passwords
 from telephony.people.book import SESSIONS, PeopleBook
 from telephony.people.rules import (
     PasswordWeak,
+    SignInRefused,
+    TooManyTries,
     check_password,
     name_of,
     wait_after,
@@ -131,6 +135,71 @@ async def test_given_wrong_passwords_then_even_the_right_one_waits(run: Running)
     assert tried == ["sign-in-failed"] * 4 + ["sign-in-locked"]
 
 
+async def wrong_elsewhere(run: Running, name: str, address: str, times: int) -> None:
+    """Somebody tries passwords for a name from an address, until no more are read."""
+    for _ in range(times):
+        with suppress(TooManyTries, SignInRefused):
+            await run.service.sessions.sign_in(name, "no password of theirs", address)
+
+
+async def test_given_a_stranger_types_wrong_passwords_then_its_owner_still_signs_in_where_they_do(
+    run: Running,
+) -> None:
+    sessions, tries = run.service.sessions, run.service.settings.sign_in.tries
+    await sessions.sign_in("lina", PASSWORD, "192.0.2.1")
+    for stranger in range(4 * tries):
+        await wrong_elsewhere(run, "lina", f"198.51.100.{stranger}", 1)
+    with pytest.raises(TooManyTries):  # nobody may guess on from ever new addresses
+        await sessions.sign_in("lina", PASSWORD, "198.51.100.99")
+    await sessions.sign_in("lina", PASSWORD, "192.0.2.1")
+    await wrong_elsewhere(run, "lina", "192.0.2.1", tries)
+    with pytest.raises(TooManyTries):  # but where they do, no more are read than ever
+        await sessions.sign_in("lina", PASSWORD, "192.0.2.1")
+
+
+async def test_given_an_office_mistypes_all_day_then_who_is_known_there_still_signs_in(
+    run: Running,
+) -> None:
+    sessions, tries = run.service.sessions, run.service.settings.sign_in.tries
+    await sessions.sign_in("lina", PASSWORD, "192.0.2.1")
+    for colleague in range(4 * tries):
+        await wrong_elsewhere(run, f"colleague{colleague}", "192.0.2.1", 1)
+    with pytest.raises(TooManyTries):
+        await sessions.sign_in("colleague", PASSWORD, "192.0.2.1")
+    await sessions.sign_in("lina", PASSWORD, "192.0.2.1")
+
+
+async def test_given_a_new_password_from_an_admin_then_nobody_waits_for_older_mistakes(
+    run: Running,
+) -> None:
+    await wrong_elsewhere(run, "lina", "192.0.2.1", 5)
+    with pytest.raises(TooManyTries):
+        await run.service.sessions.sign_in("lina", PASSWORD, "192.0.2.1")
+    new = "another four words"
+    async with run.as_("admin") as admin:
+        body = {"password": new}
+        assert (await admin.post("/api/v1/people/lina/password", json=body)).status_code == 204
+    await run.service.sessions.sign_in("lina", new, "192.0.2.1")
+
+
+async def test_given_the_password_changes_while_the_old_one_is_looked_at_then_nobody_is_signed_in(
+    run: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, loop = run.service.people, asyncio.get_running_loop()
+    plain = passwords.verified
+
+    def meanwhile(password: str, stored: str | None) -> tuple[bool, str | None]:
+        change = book.set_password("lina", "another four words", by="ops", role="command")
+        asyncio.run_coroutine_threadsafe(change, loop).result(10)
+        return plain(password, stored)
+
+    monkeypatch.setattr(passwords, "verified", meanwhile)
+    with pytest.raises(SignInRefused):
+        await run.service.sessions.sign_in("lina", PASSWORD, "192.0.2.1")
+    async with run.service.database.reading() as connection:
+        assert (await connection.execute(select(SESSIONS))).first() is None
+
+
 async def test_given_many_tries_at_once_then_no_more_are_read_than_one_by_one(
     run: Running,
 ) -> None:
@@ -165,6 +234,7 @@ async def test_given_somebody_is_disabled_then_their_sessions_end_at_once(run: R
         assert answer.json()["active"] is False
         assert (await browser.get("/api/v1/session")).status_code == 401
         assert (await sign_in(browser)).status_code == 401
+        assert (await audited(run))[-1] == ("lina", "sign-in-failed")
         await admin.patch("/api/v1/people/lina", json={"active": True})
         assert (await browser.get("/api/v1/session")).status_code == 401  # signed out for good
         assert (await sign_in(browser)).status_code == 200

@@ -25,7 +25,7 @@ from tests.pbx.scene import (
 )
 from tests.pbx.scene import sign_in as by_code
 from tests.pbx.served import whole_case
-from tests.web.floor import MIC_HZ, SignIn, assert_usable, hears
+from tests.web.floor import MIC_HZ, OWN_PASSWORD, SignIn, assert_usable, hears
 
 pytestmark = pytest.mark.pbx
 
@@ -201,7 +201,28 @@ def test_given_a_call_when_the_page_is_loaded_anew_then_citizen_and_case_are_bac
     second.close()
     assert_together(page, citizen)
 
+    # An admin ends the agent's sessions: the call and what is written stay in the page, which says
+    # so, until the agent has signed in again; then what was written is saved.
+    assert web_service.http.delete("/api/v1/people/agent/sessions").json()["ended"] >= 1
+    out = page.locator("[data-signed-out]")
+    expect(out).to_contain_text("登录已失效")
+    page.get_by_label("内容摘要").fill("登录失效后写的")
+    expect(page.locator("[data-saved=kept]")).to_be_visible()
+    page.get_by_role("button", name="退出登录").click()
+    expect(page.locator(".notice.bad").last).to_contain_text("正在通话")
+    assert_together(page, citizen)
+    again = {"name": "agent", "password": OWN_PASSWORD}
+    assert page.request.post("/api/v1/session", data=again).ok
+    expect(out).to_be_hidden(timeout=15000)
+    expect(page.locator("[data-saved=saved]")).to_be_visible(timeout=15000)
+    assert web_service.get(f"/cases/{case}")["details"]["summary"] == "登录失效后写的"
+    assert_together(page, citizen)
+
+    # Once more, and nobody signs in: the call ends as it does, and then the page is left.
+    assert web_service.http.delete("/api/v1/people/agent/sessions").json()["ended"] == 1
+    expect(out).to_be_visible()
     key(page, "hangup").click()
+    page.wait_for_url("**/signin?next=*")
     citizen.wait_ended(10)
     returned = [
         entry for entry in whole_case(web_service, case)["legs"] if entry["role"] == "agent"

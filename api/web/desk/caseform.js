@@ -85,6 +85,10 @@ function Matter({ draft, off }) {
     }, SEARCH_MS);
     return () => clearTimeout(timer);
   }, [typed]);
+  useEffect(() => {
+    addEventListener("pagehide", leave); // the page goes while one types: the words are kept
+    return () => removeEventListener("pagehide", leave);
+  });
   const open = typed !== null && found !== null;
 
   function choose(matter) {

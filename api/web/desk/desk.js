@@ -1,7 +1,7 @@
 // The agent's desk: one page, because loading it anew costs the call that goes on in it.
 import { html, Shell, start, tell, useEffect, useEvents, useMemo, useState } from "../shared/shell.js";
 import { t } from "../shared/i18n.js";
-import { http } from "../shared/http.js";
+import { http, session } from "../shared/http.js";
 import { Live } from "../shared/live.js";
 import "./words.js";
 import { CallerCard } from "./caller.js";
@@ -43,11 +43,37 @@ function useRinging(desk) {
   const ringer = useMemo(() => new Ringer(), []);
   const rings = Boolean(desk.phone && desk.phone.call === "ringing");
   useEffect(() => {
-    if (rings) ringer.ring();
-    else ringer.quiet();
-    if (rings) document.title = t("desk.title.ringing");
+    if (!rings) return undefined;
+    ringer.ring();
     return () => ringer.quiet();
+  }, [rings]);
+  useEffect(() => {
+    if (rings) document.title = t("desk.title.ringing");
   });
+}
+
+/** Whether the session has ended while a call goes on in this page, which stays for it. */
+function useSignedOut(desk) {
+  const [out, setOut] = useState(false);
+  useEffect(() => {
+    const ended = () => setOut(true);
+    addEventListener("hotline:signed-out", ended);
+    return () => removeEventListener("hotline:signed-out", ended);
+  }, []);
+  useEffect(() => {
+    if (!out) return undefined;
+    const back = async () => {
+      if (!desk.live.up) return;
+      const who = await session().catch(() => null);
+      if (who) setOut(false);
+    };
+    desk.live.addEventListener("state", back);
+    return () => desk.live.removeEventListener("state", back);
+  }, [out]);
+  useEffect(() => {
+    if (out && !desk.holdsCall) dispatchEvent(new CustomEvent("hotline:signed-out")); // nothing keeps the page now
+  }, [out, desk.holdsCall]);
+  return out;
 }
 
 function DeskPage({ who, live, desk, drafts, tab }) {
@@ -58,6 +84,7 @@ function DeskPage({ who, live, desk, drafts, tab }) {
   const [count, setCount] = useState("");
   const [mine, setMine] = useState(tab.mine);
   useRinging(desk);
+  const out = useSignedOut(desk);
   useEffect(() => {
     const lost = () => {
       if (desk.phone) desk.phone.stop();
@@ -66,7 +93,10 @@ function DeskPage({ who, live, desk, drafts, tab }) {
     tab.addEventListener("lost", lost);
     const refused = (event) => tell(t(event.detail), "bad");
     if (desk.phone) desk.phone.addEventListener("refused", refused);
-    return () => tab.removeEventListener("lost", lost);
+    return () => {
+      tab.removeEventListener("lost", lost);
+      if (desk.phone) desk.phone.removeEventListener("refused", refused);
+    };
   }, []);
   const number = desk.case;
   const proposal = useProposal(desk, number);
@@ -79,11 +109,16 @@ function DeskPage({ who, live, desk, drafts, tab }) {
   const signedIn = desk.status && desk.status.signed_in;
   const line = desk.uses === "browser" && desk.phone ? desk.phone.state : "registered";
   const beforeSignOut = async () => {
+    if (desk.holdsCall) {
+      tell(t("desk.why.inCall"), "bad");
+      return false;
+    }
     if (signedIn) await desk.act("sign-out");
     if (desk.phone) desk.phone.stop();
   };
   return html`<${Shell} page="desk" who=${who} live=${live} beforeSignOut=${beforeSignOut} tools=${html`<${Status} desk=${desk} />`}>
     <h1 class="sr">${t("nav.desk")}</h1>
+    ${out && html`<p class="banner" role="alert" data-signed-out>${t("desk.out")} <a href="/signin" target="_blank">${t("desk.out.again")}</a></p>`}
     ${signedIn && (line === "lost" || line === "refused") && html`<p class="banner" role="alert" data-line=${line}>${t(desk.phone.call === "none" ? `desk.phone.${line}` : "desk.phone.lostCall")}</p>`}
     <div class="columns">
       <div class="stack">
@@ -125,10 +160,10 @@ function OtherTab({ who, tab }) {
   <//>`;
 }
 
+let desk = null;
 start(
   (props) => (props.desk ? html`<${DeskPage} ...${props} />` : html`<${OtherTab} ...${props} />`),
   async (who) => {
-    let desk = null;
     const tab = new OnlyTab(() => Boolean(desk && desk.doing !== "none"));
     if (!(await tab.claim())) return { tab };
     const live = new Live();
@@ -139,4 +174,5 @@ start(
     drafts.flush();
     return { live, desk, drafts, tab };
   },
+  () => Boolean(desk && desk.holdsCall),
 );

@@ -1,6 +1,6 @@
 // The keys, always in the same place. A key that does nothing now is grey and says why, also when it is
 // pressed; nothing that is pressed while the connection is lost is done later.
-import { Dialog, html, tell, tellError, useEffect, useNow, useState } from "../shared/shell.js";
+import { Dialog, html, tell, tellError, useEffect, useNow, useRef, useState } from "../shared/shell.js";
 import { http } from "../shared/http.js";
 import { t } from "../shared/i18n.js";
 
@@ -33,12 +33,15 @@ export function Keys({ desk, proposal }) {
   const [mode, setMode] = useState("transfer");
   const [pad, setPad] = useState(false);
   const [sent, setSent] = useState(false);
+  const sending = useRef(false); // at once: a second press may come before the page is drawn anew
   const call = desk.call;
   const doing = desk.doing;
   const browser = desk.uses === "browser";
   const phone = desk.phone;
 
   async function send(path, body, headers) {
+    if (sending.current) return false;
+    sending.current = true;
     setSent(true);
     try {
       await http.post(path, body, headers ? { headers } : {});
@@ -47,6 +50,7 @@ export function Keys({ desk, proposal }) {
       tellError(error);
       return false;
     } finally {
+      sending.current = false;
       setSent(false);
     }
   }

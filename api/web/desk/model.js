@@ -21,7 +21,7 @@ export class Desk extends EventTarget {
     live.addEventListener("change", (event) => this._changed(event.detail));
     live.addEventListener("handover", (event) => this._handover(event.detail));
     live.addEventListener("state", () => {
-      if (live.up) this.refresh();
+      if (live.up) this.refresh().catch(() => {}); // the PBX is away: its return is a change of state
       this.tell();
     });
     if (this.phone) {
@@ -36,6 +36,11 @@ export class Desk extends EventTarget {
 
   get me() {
     return this.mine && this.mine.agent;
+  }
+
+  /** Whether a call would end if this page went: it is telephoned in the page. */
+  get holdsCall() {
+    return Boolean(this.phone && this.phone.call !== "none");
   }
 
   /** Which phone this desk works with: that of the sign-in, else the last choice made here. */
@@ -105,6 +110,9 @@ export class Desk extends EventTarget {
     } else if (running && this.progress && this.progress.id === running.id && this.progress.state !== running.state) {
       this._progress({ ...this.progress, state: running.state });
     }
+    // What came of it was told while nobody listened.
+    const gone = this.progress && this.progress.state !== "ended" && !(running && running.id === this.progress.id);
+    if (frame.type === "snapshot" && gone) this.progress = null;
     this.case; // remembered
     this.tell();
   }

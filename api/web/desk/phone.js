@@ -26,6 +26,10 @@ export class BrowserPhone extends EventTarget {
     this._session = null;
     this._renew = false;
     this._leave = () => this.leave();
+    this._ask = (event) => {
+      // The browser asks first: leaving the page takes the caller out of the conversation.
+      if (this.call === "talking" || this.call === "answering") event.preventDefault();
+    };
   }
 
   start() {
@@ -52,6 +56,7 @@ export class BrowserPhone extends EventTarget {
       if (originator === "remote") this._rings(session);
     });
     addEventListener("pagehide", this._leave);
+    addEventListener("beforeunload", this._ask);
     this._become("connecting");
     this._began = performance.now();
     this._ua.start();
@@ -60,6 +65,7 @@ export class BrowserPhone extends EventTarget {
   /** No longer a telephone; a call that goes on ends as if the page were closed. */
   stop() {
     removeEventListener("pagehide", this._leave);
+    removeEventListener("beforeunload", this._ask);
     this.leave();
     if (this._ua) this._ua.stop();
     this._ua = null;

@@ -4,7 +4,7 @@ words({
   zh: {
     "desk.noAgent": "您的账号没有绑定坐席分机，不能接电话。请管理员在“人员”里填写分机号。",
     "desk.tab.other": "坐席已在另一个标签页打开。", "desk.tab.why": "同一浏览器只能有一个坐席页面，否则两个页面会抢同一部电话。",
-    "desk.tab.take": "在这里使用", "desk.tab.busy": "另一个标签页正在通话，不能接管。", "desk.tab.moved": "坐席已转到另一个标签页。",
+    "desk.out": "登录已失效；通话不受影响，写下的内容存在本机。", "desk.out.again": "在新标签页重新登录", "desk.why.inCall": "正在通话：挂机后再退出登录", "desk.tab.take": "在这里使用", "desk.tab.busy": "另一个标签页正在通话，不能接管。", "desk.tab.moved": "坐席已转到另一个标签页。",
     "desk.state.signed-out": "未签入", "desk.state.ready": "就绪", "desk.state.ringing": "振铃", "desk.state.talking": "通话中",
     "desk.state.paused": "示忙", "desk.state.wrap-up": "整理", "desk.state.away": "话机不在线", "desk.state.unknown": "状态未知",
     "desk.signIn": "签入", "desk.signOut": "签出", "desk.pause": "示忙", "desk.resume": "示闲", "desk.pauseWhy": "示忙原因",
@@ -37,7 +37,7 @@ words({
   en: {
     "desk.noAgent": "Your account has no agent's extension, so nothing rings for you. An administrator sets it under People.",
     "desk.tab.other": "The desk is open in another tab.", "desk.tab.why": "A browser has one desk only: two would fight for the same telephone.",
-    "desk.tab.take": "Use it here", "desk.tab.busy": "The other tab is in a call and keeps the desk.", "desk.tab.moved": "The desk has moved to another tab.",
+    "desk.out": "Your session has ended. The call goes on, and what you write is kept in this browser.", "desk.out.again": "Sign in again in a new tab", "desk.why.inCall": "You are in a call: hang up before you sign out", "desk.tab.take": "Use it here", "desk.tab.busy": "The other tab is in a call and keeps the desk.", "desk.tab.moved": "The desk has moved to another tab.",
     "desk.state.signed-out": "Signed out", "desk.state.ready": "Ready", "desk.state.ringing": "Ringing", "desk.state.talking": "On a call",
     "desk.state.paused": "Paused", "desk.state.wrap-up": "Wrap-up", "desk.state.away": "Phone is away", "desk.state.unknown": "State unknown",
     "desk.signIn": "Sign in", "desk.signOut": "Sign out of calls", "desk.pause": "Pause", "desk.resume": "Ready", "desk.pauseWhy": "Reason for the pause",

@@ -4,6 +4,7 @@ import { has, t } from "./i18n.js";
 const API = "/api/v1";
 const LIMIT_MS = 15000;
 let csrf = "";
+let person = null; // whose page this is
 
 /** An answer that says what is wrong (RFC 9457). */
 export class Problem extends Error {
@@ -64,7 +65,23 @@ export function setCsrf(token) {
 }
 
 /** The answer to a request as the browser gives it; raises Problem or Offline. */
-export async function request(method, path, { query, body, headers = {}, signal } = {}) {
+export async function request(method, path, options = {}) {
+  try {
+    return await send(method, path, options);
+  } catch (error) {
+    // The same person has signed in anew, in another tab: their new session's token goes with it now.
+    if (error.code !== "csrf" || person === null) throw error;
+    if ((await session()) === null) throw signedOut(error);
+    return send(method, path, options);
+  }
+}
+
+function signedOut(error) {
+  dispatchEvent(new CustomEvent("hotline:signed-out"));
+  return error;
+}
+
+async function send(method, path, { query, body, headers = {}, signal }) {
   const url = new URL(path.startsWith("/") ? API + path : path, location.origin);
   for (const [name, value] of Object.entries(query || {})) {
     if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, value);
@@ -87,8 +104,9 @@ export async function request(method, path, { query, body, headers = {}, signal 
   if (answer.ok) return answer;
   let problem = { code: `http-${answer.status}`, status: answer.status, title: answer.statusText };
   if ((answer.headers.get("Content-Type") || "").includes("json")) problem = await answer.json();
-  if (answer.status === 401 && path !== "/session") dispatchEvent(new CustomEvent("hotline:signed-out"));
-  throw new Problem(problem);
+  const error = new Problem(problem);
+  if (answer.status === 401 && path !== "/session") signedOut(error);
+  throw error;
 }
 
 async function json(method, path, options) {
@@ -104,10 +122,12 @@ export const http = {
   del: (path, query, options = {}) => json("DELETE", path, { query, ...options }),
 };
 
-/** Who is signed in here, or null. */
+/** Who is signed in here, or null; null also when it is somebody else than this page is for. */
 export async function session() {
   try {
     const who = await http.get("/session");
+    person ??= who.name;
+    if (who.name !== person) return null;
     setCsrf(who.csrf);
     return who;
   } catch (error) {

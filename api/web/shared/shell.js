@@ -151,11 +151,11 @@ export function Dialog({ title, onClose, children }) {
 
 /**
  * Draw a page for who is signed in: load(who) gives what Page gets besides who. Who is not signed in
- * goes to the sign-in page and comes back.
+ * goes to the sign-in page and comes back; while stays() is true the page says so itself instead.
  */
-export async function start(Page, load = () => ({})) {
+export async function start(Page, load = () => ({}), stays = () => false) {
   const place = document.getElementById("app");
-  const leave = () => location.assign(`/signin?next=${encodeURIComponent(location.pathname + location.hash)}`);
+  const leave = () => stays() || location.assign(`/signin?next=${encodeURIComponent(location.pathname + location.hash)}`);
   addEventListener("hotline:signed-out", leave);
   const wait = document.createElement("p");
   wait.className = "page quiet";

@@ -114,7 +114,7 @@ def test_given_a_file_with_mistakes_then_each_is_named_and_nothing_is_taken_unti
     expect(page.get_by_text("新增 1")).to_be_visible()
     assert web_service.get("/matters")["version"] == before
     take.click()
-    expect(page.get_by_text(f"现行第 {before + 1} 版")).to_be_visible()
+    expect(page.get_by_text(f"现行第 {before + 1} 版，")).to_be_visible()
     found = web_service.get("/matters/W-1")
     assert (found["name"], found["desk"]) == ("占道停车", "110")
     web_service.import_sample()  # as other tests want it

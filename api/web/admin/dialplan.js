@@ -9,6 +9,20 @@ const SEVERITY = { error: "bad", warning: "warn", note: "" };
 const STATE = { new: "good", gone: "bad", changed: "accent" };
 const LONG_MS = 120000;
 
+// Why nothing can be loaded, in Chinese; what to type stands below it as the server says it.
+const NO_WAY = [
+  [/^set pbx\.etc/, "还没有设置加载方式：本机能访问交换机的配置目录时设置 pbx.etc，否则设置 pbx.load_over_ami = true 并重新生成 AMI 用户。"],
+  [/is no folder/, "pbx.etc 所指的不是目录：请改正，或把它挂载上。"],
+  [/may not be written by user/, "服务的用户不能写交换机的配置目录：请按下面的命令授权。"],
+  [/our AMI user may not use/, "服务的 AMI 用户缺少权限：请按下面所说在交换机的 manager.conf 里加上，再重新加载。"],
+];
+
+/** Why the dialplan cannot be loaded from here, and what to do. */
+function NoWay({ why }) {
+  const found = lang() === "zh" && NO_WAY.find(([pattern]) => pattern.test(why));
+  return html`${found && html`<span class="error">${found[1]}</span><br />`}<span lang="en" class=${found ? "quiet small" : "error"}>${why}</span>`;
+}
+
 function Difference({ pbx }) {
   const { data, error, loading, again } = useLoad("/dialplan/diff", { pbx });
   if (error) return html`<${Trouble} error=${error} again=${again} />`;
@@ -82,7 +96,7 @@ export function Dialplan({ may }) {
     ${!data && loading && html`<${Loading} />`}
     ${data && html`<div class="card"><dl class="facts"><dt>PBX</dt><dd>${data.pbx}</dd>
         <dt>${t("dialplan.running")}</dt><dd>${data.running === null ? t("dialplan.foreign") : t("dialplan.version", { n: data.running })}</dd>
-        <dt>${t("dialplan.way")}</dt><dd>${data.way ? t(`way.${data.way}`) : html`<span lang="en" class="error">${data.no_way}</span>`}</dd></dl></div>
+        <dt>${t("dialplan.way")}</dt><dd>${data.way ? t(`way.${data.way}`) : html`<${NoWay} why=${data.no_way} />`}</dd></dl></div>
       ${data.unfinished && html`<div class="card warn-card spread" role="alert"><p>${t(data.unfinished.busy ? "dialplan.busy" : "dialplan.cut", { by: data.unfinished.by, at: dayTime(data.unfinished.at), stage: t(`stage.${data.unfinished.stage}`) })}
           <span lang="en">${data.unfinished.said}</span></p>
         ${may && !data.unfinished.busy && html`<button class="danger" onClick=${() => show({ what: "back", version: null })}>${t("dialplan.undo")}</button>`}</div>`}

@@ -1,48 +1,10 @@
 // What the admin pages are made of: what is loaded, tables, questions before something is done.
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
-import { errorWords, http } from "../shared/http.js";
+import { errorWords } from "../shared/http.js";
 import { t } from "../shared/i18n.js";
 import { Dialog, tell, tellError } from "../shared/shell.js";
 
-/** What GET path answers: {data, error, loading, again}; asked anew when path or query change. */
-export function useLoad(path, query = {}) {
-  const [state, set] = useState({ data: null, error: null, loading: true });
-  const [round, next] = useState(0);
-  useEffect(() => {
-    if (!path) return undefined;
-    const ending = new AbortController();
-    set((old) => ({ ...old, loading: true }));
-    http.get(path, query, { signal: ending.signal }).then(
-      (data) => set({ data, error: null, loading: false }),
-      (error) => ending.signal.aborted || set((old) => ({ ...old, error, loading: false })),
-    );
-    return () => ending.abort();
-  }, [JSON.stringify([path, query, round])]);
-  return { ...state, again: () => next((count) => count + 1) };
-}
-
-/** A list that comes in parts: {items, next, error, loading, more, again}. */
-export function usePages(path, query) {
-  const [state, set] = useState({ items: [], next: null, error: null, loading: true });
-  const [round, again] = useState(0);
-  const ending = useRef(null);
-  async function part(cursor, before) {
-    ending.current?.abort();
-    const mine = (ending.current = new AbortController());
-    set((old) => ({ ...old, loading: true, error: null }));
-    try {
-      const found = await http.get(path, { limit: 50, ...query, cursor }, { signal: mine.signal });
-      set({ items: [...before, ...found.items], next: found.next, error: null, loading: false });
-    } catch (error) {
-      if (!mine.signal.aborted) set((old) => ({ ...old, error, loading: false }));
-    }
-  }
-  useEffect(() => {
-    part(undefined, []);
-    return () => ending.current.abort();
-  }, [JSON.stringify([path, query, round])]);
-  return { ...state, more: () => part(state.next, state.items), again: () => again((count) => count + 1) };
-}
+export { Choice, Tag, useLoad, usePages } from "../shared/loading.js";
 
 export function Loading() {
   return html`<p class="quiet wait" role="status">${t("shell.loading")}</p>`;
@@ -62,11 +24,6 @@ export function Heading({ children, tools, note }) {
   }, []);
   return html`<div class="heading"><div class="spread"><h1 ref=${place} tabindex="-1">${children}</h1>
     <div class="row">${tools}</div></div>${note && html`<p class="quiet small">${note}</p>`}</div>`;
-}
-
-/** A word for a state; its colour only repeats it. */
-export function Tag({ kind = "", children }) {
-  return html`<span class=${`tag ${kind}`}>${children}</span>`;
 }
 
 /** A table: columns are [key, show, class?]; headings are the words of col.<key>. */
@@ -144,15 +101,6 @@ export function Words({ label, value, onChange, type = "search" }) {
       clearTimeout(timer.current);
       timer.current = setTimeout(() => onChange(text.trim()), 300);
     }} /></label>`;
-}
-
-/** A select; the first choice is none. */
-export function Choice({ label, value, options, onChange, all = t("all") }) {
-  return html`<label class="filter"><span>${label}</span>
-    <select value=${value || ""} onChange=${(event) => onChange(event.target.value)}>
-      ${all !== null && html`<option value="">${all}</option>`}
-      ${options.map(([key, text]) => html`<option value=${key} key=${key}>${text}</option>`)}
-    </select></label>`;
 }
 
 /** A choice of a file, which is read at once: onFile({name, type, data}). */

@@ -29,7 +29,7 @@ const UNDER = { case: "cases", call: "legs" };
 
 function place() {
   const route = parse(location.hash || (new URLSearchParams(location.search).has("wall") ? "#wall" : ""));
-  return PAGES[route.page] ? route : parse("");
+  return Object.hasOwn(PAGES, route.page) ? route : parse("");
 }
 
 function Console({ who, live, names }) {

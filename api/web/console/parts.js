@@ -1,53 +1,9 @@
 // What the console's pages are made of: what is loaded, lists by pages, states in words.
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
-import { errorWords, http } from "../shared/http.js";
+import { errorWords } from "../shared/http.js";
 import { t } from "../shared/i18n.js";
 
-/** What GET path answers: {data, error, loading, again}. Asked anew when path or query change. */
-export function useLoad(path, query = {}, every = 0) {
-  const [state, set] = useState({ data: null, error: null, loading: true });
-  const [round, next] = useState(0);
-  const key = JSON.stringify([path, query, round]);
-  useEffect(() => {
-    if (!path) return undefined;
-    const ending = new AbortController();
-    set((old) => ({ ...old, loading: true }));
-    http.get(path, query, { signal: ending.signal }).then(
-      (data) => set({ data, error: null, loading: false }),
-      (error) => ending.signal.aborted || set((old) => ({ ...old, error, loading: false })),
-    );
-    const timer = every ? setTimeout(() => next((n) => n + 1), every) : null;
-    return () => {
-      ending.abort();
-      clearTimeout(timer);
-    };
-  }, [key]);
-  return { ...state, again: () => next((n) => n + 1) };
-}
-
-/** A list that comes by pages: {items, next, error, loading, more, again}. */
-export function usePages(path, query) {
-  const [state, set] = useState({ items: [], next: null, error: null, loading: true });
-  const [round, next] = useState(0);
-  const ending = useRef(null);
-  async function fetchPage(cursor, old) {
-    if (ending.current) ending.current.abort();
-    const mine = new AbortController();
-    ending.current = mine;
-    set((now) => ({ ...now, loading: true, error: null }));
-    try {
-      const page = await http.get(path, { limit: 50, ...query, cursor }, { signal: mine.signal });
-      set({ items: [...old, ...page.items], next: page.next, error: null, loading: false });
-    } catch (error) {
-      if (!mine.signal.aborted) set((now) => ({ ...now, error, loading: false }));
-    }
-  }
-  useEffect(() => {
-    fetchPage(undefined, []);
-    return () => ending.current.abort();
-  }, [JSON.stringify([path, query, round])]);
-  return { ...state, more: () => fetchPage(state.next, state.items), again: () => next((n) => n + 1) };
-}
+export { Choice, Tag, useLoad, usePages } from "../shared/loading.js";
 
 /** Whether somebody may hear sound and change things, and not only read. */
 export function acts(who) {
@@ -77,11 +33,6 @@ export function Heading({ children, tools }) {
     }
   }, []);
   return html`<div class="spread heading"><h1 ref=${place} tabindex="-1">${children}</h1><div class="row">${tools}</div></div>`;
-}
-
-/** A word for a state, with a colour that only repeats it. */
-export function Tag({ kind = "", children }) {
-  return html`<span class=${`tag ${kind}`}>${children}</span>`;
 }
 
 const CHOSEN = "hotline.console.columns.";
@@ -153,15 +104,6 @@ export function List({ label, list, columns, empty, rowKey }) {
       ${!loading && !error && html`<button class="plain small" onClick=${again}>${t("list.again")}</button>`}
     </p>
   </section>`;
-}
-
-/** A select of words with nothing as its first choice. */
-export function Choice({ label, value, options, onChange, all = t("all") }) {
-  return html`<label class="filter"><span>${label}</span>
-    <select value=${value || ""} onChange=${(event) => onChange(event.target.value)}>
-      ${all !== null && html`<option value="">${all}</option>`}
-      ${options.map(([key, text]) => html`<option value=${key} key=${key}>${text}</option>`)}
-    </select></label>`;
 }
 
 /** From one day to another. */

@@ -122,6 +122,9 @@ def check_person(person: Person, phones: Collection[str]) -> None:
     if not NAME.fullmatch(person.name):
         rule = "1 to 32 letters, digits, dots and hyphens, beginning with a letter or digit"
         raise PersonInvalid(f"a name is {rule}", field="name")
+    if person.name in phones and person.agent != person.name:
+        # The record would take what this person does for what that agent did.
+        raise PersonInvalid(f"{person.name} is somebody's phone; take another name", field="name")
     if not person.display_name.strip():
         raise PersonInvalid("what others call this person must not be empty", field="display_name")
     if not person.roles:

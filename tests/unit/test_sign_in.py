@@ -21,9 +21,12 @@ from telephony.people import passwords
 from telephony.people.book import SESSIONS, PeopleBook
 from telephony.people.rules import (
     PasswordWeak,
+    Person,
+    PersonInvalid,
     SignInRefused,
     TooManyTries,
     check_password,
+    check_person,
     name_of,
     wait_after,
 )
@@ -328,6 +331,21 @@ async def test_given_the_last_admin_then_they_stay_one(run: Running) -> None:
         assert (answer.status_code, answer.json()["code"]) == (409, "person-exists")
         answer = await admin.patch("/api/v1/people/lina", json={"agent": None})
         assert (answer.status_code, answer.json()["field"]) == (422, "agent")
+
+
+def test_given_the_number_of_a_phone_then_only_who_has_that_phone_has_it_as_a_name() -> None:
+    phones = {"8001", "8002"}
+    check_person(Person("8001", "甲", ("agent",), agent="8001"), phones)
+    for person in (
+        Person("8002", "甲", ("agent",), agent="8001"),
+        Person("8002", "班长", ("supervisor",)),
+    ):
+        with pytest.raises(PersonInvalid) as refused:
+            check_person(person, phones)
+        assert refused.value.extra["field"] == "name"
+    audits = Person("audit", "督查", ("auditor", "integrator"), sees_numbers=True)
+    with pytest.raises(PersonInvalid):
+        check_person(audits, phones)
 
 
 async def test_given_several_roles_then_all_of_them_count(run: Running) -> None:

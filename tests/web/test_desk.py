@@ -201,10 +201,18 @@ def test_given_a_call_when_the_page_is_loaded_anew_then_citizen_and_case_are_bac
     second.close()
     assert_together(page, citizen)
 
+    # An admin changes something about the agent: the page listens anew, and that is all.
+    with page.expect_websocket(lambda one: "/events" in one.url):
+        change = {"department": "热线一组"}
+        assert web_service.http.patch("/api/v1/people/agent", json=change).status_code == 200
+    out = page.locator("[data-signed-out]")
+    expect(key(page, "desk-110")).to_be_visible()
+    expect(out).to_be_hidden()
+    assert_together(page, citizen)
+
     # An admin ends the agent's sessions: the call and what is written stay in the page, which says
     # so, until the agent has signed in again; then what was written is saved.
     assert web_service.http.delete("/api/v1/people/agent/sessions").json()["ended"] >= 1
-    out = page.locator("[data-signed-out]")
     expect(out).to_contain_text("登录已失效")
     page.get_by_label("内容摘要").fill("登录失效后写的")
     expect(page.locator("[data-saved=kept]")).to_be_visible()

@@ -69,7 +69,8 @@ export class Live extends EventTarget {
     };
     socket.onclose = (event) => {
       if (socket !== this._socket) return;
-      if (event.code === 4401) dispatchEvent(new CustomEvent("hotline:signed-out"));
+      // It also ends when an admin changed something about the person, who then stays signed in.
+      if (event.code === 4401) this._stillSignedIn();
       this._lose();
     };
   }

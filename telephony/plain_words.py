@@ -51,8 +51,8 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "string_too_long": lambda of: f"must have at most {_counted(of['max_length'])}",
     "string_pattern_mismatch": lambda of: _form(str(of["pattern"])),
     "string_unicode": lambda _: "must be text in UTF-8",
-    "too_short": lambda of: f"must have at least {of['min_length']} entries",
-    "too_long": lambda of: f"must have at most {of['max_length']} entries",
+    "too_short": lambda of: f"must have at least {_so_many(of, 'min_length')}",
+    "too_long": lambda of: f"must have at most {_so_many(of, 'max_length')}",
     "timezone_aware": lambda _: "must name its zone, such as 2026-10-01T08:30:00+08:00",
 }
 
@@ -112,6 +112,13 @@ def _form(pattern: str) -> str:
             f"must be one line{f' of {some[1]} to {some[2]} characters' if some else ''}{without}"
         )
     return "is not written as it must be; see the documentation"
+
+
+def _so_many(of: Mapping[str, Any], limit: str) -> str:
+    # What pydantic calls a value is a secret text here: only lists have entries.
+    if of.get("field_type") == "Value":
+        return _counted(of[limit])
+    return f"{of[limit]} entries"
 
 
 def _counted(count: int) -> str:

@@ -218,7 +218,7 @@ files  {stage.folder}
         soft_wrap=True,
     )
     rows = [{"name": who, "password": password} for who, password in people.items()]
-    print_table("People who may sign in on the pages", ("name", "password"), rows)
+    print_table("Who may sign in on the pages", ("name", "password"), rows)
     rows = [{"phone": who, "password": password} for who, password in stage.phones.items()]
     print_table("Phones that may register", ("phone", "password"), rows)
     stdout.print(

@@ -14,6 +14,7 @@ from telephony.errors import SettingsError
 
 if TYPE_CHECKING:
     from telephony.shipping.spool import Kind
+    from telephony.shipping.wire import Wire
 
 
 def ship(
@@ -45,20 +46,17 @@ def ship(
     when not all could be sent, 2 for wrong usage.
     """
     from telephony.shipping.shipper import Shipper
-    from telephony.shipping.wire import Away, Refused, Wire
+    from telephony.shipping.wire import Away, Refused
 
     with clear_errors():
-        try:
-            token = token_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise SettingsError([f"--token-file: {token_file}: {error.strerror}"]) from None
+        token = _token(token_file)
         if (messages or recordings) and state is None:
             raise SettingsError(["--state: name a file that keeps which sounds have arrived"])
         folders: dict[Kind, Path | None] = {"messages": messages, "recordings": recordings}
         shipper = Shipper(
             pbx,
             cel,
-            [Wire(url, token, ca_file=ca_file) for url in to],
+            _wires(to, token, ca_file),
             sounds={kind: folder for kind, folder in folders.items() if folder is not None},
             state=state,
             oldest_s=max_age_days * 86400.0,
@@ -76,3 +74,26 @@ def ship(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         shipper.run(stop)
+
+
+def _token(file: Path) -> str:
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError([f"--token-file: {file}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise SettingsError([f"--token-file: {file}: holds no text"]) from None
+    if not token.isascii():
+        raise SettingsError([f"--token-file: {file}: a token has letters, digits, - and _ only"])
+    return token
+
+
+def _wires(to: list[str], token: str, ca_file: Path | None) -> list[Wire]:
+    from telephony.shipping.wire import Wire
+
+    try:
+        return [Wire(url, token, ca_file=ca_file) for url in to]
+    except OSError as error:  # also what ssl says of a file without certificates
+        raise SettingsError([f"--ca-file: {ca_file}: {error.strerror or error}"]) from None
+    except ValueError as error:  # an address with half a bracket
+        raise SettingsError([f"--to: {error}"]) from None

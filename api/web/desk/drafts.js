@@ -119,6 +119,7 @@ class Draft {
     if (error.status === 412) {
       // Somebody else wrote meanwhile: theirs stands where we wrote nothing, and ours goes on top.
       await this.load();
+      if (this.dirty) this._enter("typing"); // goes out in a moment, with the version that was just read
       return;
     }
     if (error.status === 422 || error.code === "matter-unknown") {

@@ -155,7 +155,7 @@ export function Dialog({ title, onClose, children }) {
  */
 export async function start(Page, load = () => ({}), stays = () => false) {
   const place = document.getElementById("app");
-  const leave = () => stays() || location.assign(`/signin?next=${encodeURIComponent(location.pathname + location.hash)}`);
+  const leave = () => stays() || location.assign(`/signin?next=${encodeURIComponent(location.pathname + location.search + location.hash)}`);
   addEventListener("hotline:signed-out", leave);
   const wait = document.createElement("p");
   wait.className = "page quiet";

@@ -8,7 +8,6 @@ the disk.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from telephony.asterisk_program import checkout
 from telephony.errors import HotlineError
 from telephony.live.model import devices
+from telephony.plans.placing import put
 from telephony.setting_types import PASSWORD, PASSWORD_RULE, TIME_ZONE
 from telephony.settings import Settings
 
@@ -368,19 +368,22 @@ def _include(name: str) -> str:
     return f'; {HEADER}\n#include "hotline/{name}"\n'
 
 
-def write(files: dict[str, str], out: Path, *, force: bool = False) -> list[Path]:
+def write(
+    files: dict[str, str], out: Path, *, force: bool = False, serves: bool = False
+) -> list[Path]:
     """Write the files below ``out``; only those that differ are touched.
 
     A file that we did not make, or that somebody changed since, is kept, and :class:`DialplanError`
     names it, unless ``force``; nothing is written then. It also says what cannot be written.
+    ``serves``: see :func:`telephony.plans.placing.put`.
     """
     try:
-        return _write(files, out, force=force)
+        return _write(files, out, force=force, serves=serves)
     except OSError as error:
         raise DialplanError(f"{error.filename or out}: {error.strerror}") from None
 
 
-def _write(files: dict[str, str], out: Path, *, force: bool) -> list[Path]:
+def _write(files: dict[str, str], out: Path, *, force: bool, serves: bool) -> list[Path]:
     changed = {}
     for name, text in files.items():
         path = out / name
@@ -398,24 +401,5 @@ def _write(files: dict[str, str], out: Path, *, force: bool) -> list[Path]:
                     "your own (dialplans/custom) or the settings, or render with --force"
                 )
         changed[path] = text
-    out.mkdir(parents=True, exist_ok=True)
-    # Asterisk reads by the group of its folder; what it cannot read it leaves out without a word.
-    group = out.stat().st_gid if os.geteuid() == 0 else -1
-    for path, text in changed.items():
-        _folders(path.parent, out, group)
-        fresh = path.with_name(path.name + ".new")
-        # Passwords stand in some of these files: nobody else may read them, not even for a moment.
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chown(fresh, -1, group)
-        os.replace(fresh, path)
+    put(changed, out, serves=serves)
     return list(changed)
-
-
-def _folders(folder: Path, out: Path, group: int) -> None:
-    if folder == out or folder.exists():
-        return
-    _folders(folder.parent, out, group)
-    folder.mkdir(mode=0o750)
-    os.chown(folder, -1, group)

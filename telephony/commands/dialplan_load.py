@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -47,7 +48,7 @@ def load(pbx: OfPbx = None, as_json: AsJson = False) -> None:
     """Check, load and prove the dialplan; calls go on, and what fails is taken back by itself."""
 
     async def work(loader: Loader) -> Loaded:
-        return await loader.load(by=getpass.getuser())
+        return await loader.load(by=_me())
 
     _tell(_run(_with_loader(work), pbx), as_json)
 
@@ -62,7 +63,7 @@ def rollback(
     """Put an older dialplan back, proven like a load; a load that was cut off is undone."""
 
     async def work(loader: Loader) -> Loaded:
-        return await loader.rollback(version, by=getpass.getuser())
+        return await loader.rollback(version, by=_me())
 
     _tell(_run(_with_loader(work), pbx), as_json)
 
@@ -90,6 +91,14 @@ def add_to(app: typer.Typer) -> None:
     """Put these commands under ``hotline dialplan``."""
     for command in (diff, load, rollback, history):
         app.command()(command)
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a number without a name.
+        return f"uid {os.geteuid()}"
 
 
 def _settings(pbx: str | None) -> Settings:

@@ -25,7 +25,7 @@ from telephony.plans.findings import Finding, Findings
 from telephony.plans.flow import check_contexts, check_flow
 from telephony.plans.mirror import Mirror, compare_with
 from telephony.plans.names import Names, check_names
-from telephony.plans.others import check_others, check_sections
+from telephony.plans.others import FORKS, check_others, check_sections
 from telephony.plans.ours import compare
 from telephony.plans.places import Places, check_targets
 from telephony.plans.prompts import Exists, SoundFolders, check_prompts
@@ -143,7 +143,8 @@ def loaded_modules(files: Texts) -> frozenset[str] | None:
     """The modules that ``modules.conf`` names, where it says that no others are loaded."""
     named = (text for name, text in files.items() if posixpath.basename(name) == "modules.conf")
     text = next(named, None)
-    if text is None:
+    if text is None or FORKS.search(text):
+        # What it includes may load more.
         return None
     lines = [
         line for section in read_config("modules.conf", text).sections for line in section.lines

@@ -27,7 +27,7 @@ def known_devices(files: Mapping[str, str]) -> set[str] | None:
             return None
         if base not in ("pjsip.conf", "pjsip_wizard.conf"):
             continue
-        if re.search(r"^\s*#(include|exec)", text, re.MULTILINE):
+        if re.search(r"^\s*#(include|tryinclude|exec)", text, re.MULTILINE):
             return None
         told = told or base == "pjsip.conf"
         for section in read_config(path, text).sections:

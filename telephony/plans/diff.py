@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from telephony.plans.hiding import hidden
 from telephony.plans.running import config_text, running_steps
 from telephony.plans.steps import Steps, contexts_of
 from telephony.plans.versions import Files
@@ -82,7 +83,7 @@ def diff_steps(wanted: Steps, running: Steps, before: Steps, shared: str) -> lis
             there = {key: step for key, step in there.items() if (context, *key) in before}
             there |= {key: running[context, *key] for key in here if (context, *key) in running}
         changes = tuple(
-            Change(*key, there.get(key, ""), here.get(key, ""))
+            Change(*key, hidden(there.get(key, "")), hidden(here.get(key, "")))
             for key in sorted({*here, *there})
             if here.get(key) != there.get(key)
         )
@@ -119,7 +120,9 @@ async def compare_with(client: AmiClient, wanted: Files, before: Files, shared: 
     for name in wanted:
         if not name.startswith(EXTENSIONS):
             there[name] = await config_text(client, name)
-    contexts = diff_steps(extension_steps(wanted), running, extension_steps(before), shared)
+    contexts = diff_steps(
+        extension_steps(wanted, strict=True), running, extension_steps(before), shared
+    )
     return PlanDiff(tuple(contexts), tuple(diff_files(wanted, there)))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from telephony.plans.finding_codes import CODES, Severity
+from telephony.plans.hiding import hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,12 @@ class Finding:
     @property
     def what(self) -> str:
         """What stands there, in English."""
-        return CODES[self.code].what.format(**self.values)
+        return hidden(CODES[self.code].what.format(**self.values))
 
     @property
     def what_zh(self) -> str:
         """What stands there, in Chinese."""
-        return CODES[self.code].what_zh.format(**self.values)
+        return hidden(CODES[self.code].what_zh.format(**self.values))
 
     @property
     def why(self) -> str:

@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -26,7 +27,15 @@ from telephony.dialplan import DialplanError, is_edited
 from telephony.errors import HotlineError, PbxUnavailable, WrongState
 from telephony.plans.running import config_text, running_steps
 from telephony.plans.steps import Difference, Steps, compare, contexts_of
-from telephony.plans.versions import Files, Unfinished, Version, VersionNotFound, Versions, What
+from telephony.plans.versions import (
+    Files,
+    Unfinished,
+    Version,
+    VersionNotFound,
+    Versions,
+    VersionsUnusable,
+    What,
+)
 from telephony.plans.wanted import EXTENSIONS, extension_steps, wanted
 from telephony.plans.ways import (
     NotReachable,
@@ -127,8 +136,7 @@ class Loader:
         old one back; :class:`StateUnknown` when that could not be proven.
         """
         began = time.monotonic()
-        with self.versions.alone():
-            way = self._way()
+        with self._alone() as way:
             # Rendering takes some tenths of a second: a service has calls to look after.
             files = await asyncio.to_thread(wanted, self._settings)
             await self._check(files)
@@ -142,9 +150,11 @@ class Loader:
         :meth:`load`, and :class:`~telephony.plans.versions.VersionNotFound`.
         """
         began = time.monotonic()
-        with self.versions.alone():
-            way = self._way()
+        with self._alone() as way:
             files = self.versions.files(number) if number is not None else None
+            if files and number is not None and self.versions.get(number).what == "failed":
+                # The PBX never had it: nobody knows that it serves.
+                await self._check(files)
             undone = await self._undo_unfinished(way)
             if files is None:
                 if undone is not None:
@@ -159,10 +169,17 @@ class Loader:
 
         Raises :class:`~telephony.plans.versions.LoadRunning` while a load is under way.
         """
-        with self.versions.alone():
-            return await self._undo_unfinished(self._way())
+        with self._alone() as way:
+            return await self._undo_unfinished(way)
 
     # -- one load -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _alone(self) -> Iterator[Way]:
+        with self.versions.alone():
+            way = self._way()
+            with way.alone():
+                yield way
 
     def _way(self) -> Way:
         way = way_to(self._settings, self._client, self._actions)
@@ -209,13 +226,13 @@ class Loader:
             # What is on disk may never have been loaded, so the dialplan is read in any case.
             await self._reload([*changed, *gone, EXTENSIONS])
             self.versions.begin(replace(note, stage="verifying"))
-            await self._prove(files, there, changed)
+            await self._prove(files, there, changed, strict=what == "loaded")
+            kept = self.versions.settle(kept.number, what)
         except BaseException as error:
             # Whoever gives up meanwhile leaves the PBX as it was.
             task = asyncio.ensure_future(self._put_back(way, note, there, files, error))
             await asyncio.shield(task)
             raise
-        kept = self.versions.settle(kept.number, what)
         self.versions.end()
         took = time.monotonic() - began
         log.info("dialplan loaded", version=kept.number, by=by, way=way.name, files=changed)
@@ -243,7 +260,10 @@ class Loader:
         now = self._keep_found(there, by)
         base = now.of or now.number
         for one in self.versions.history():
-            if one.number < base and not same(self.versions.files(one.number), there):
+            # What failed never served anybody.
+            if one.number >= base or one.what == "failed":
+                continue
+            if not same(self.versions.files(one.number), there):
                 return one.number
         raise VersionNotFound(
             "no older version is kept; `hotline dialplan history` shows what there is"
@@ -253,9 +273,11 @@ class Loader:
         for module in modules_of(names):
             await self._client.action("Reload", {"Module": module}, timeout=RELOAD_LIMIT_S)
 
-    async def _prove(self, files: Files, before: Files, changed: Iterable[str]) -> None:
+    async def _prove(
+        self, files: Files, before: Files, changed: Iterable[str], *, strict: bool
+    ) -> None:
         """Read back what the PBX has; raises :class:`NotLoaded` with what differs."""
-        found = [str(one) for one in await self._differences(files, before)]
+        found = [str(one) for one in await self._differences(files, before, strict=strict)]
         for name in changed:
             if name.startswith(EXTENSIONS):
                 continue
@@ -265,9 +287,12 @@ class Loader:
             more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
             raise NotLoaded(f"{'; '.join(found[:NAMED])}{more}")
 
-    async def _differences(self, files: Files, before: Files) -> list[Difference]:
+    async def _differences(
+        self, files: Files, before: Files, *, strict: bool = False
+    ) -> list[Difference]:
+        """``strict``: a line that Asterisk leaves out is one; else it is as it always was."""
         return differences(
-            extension_steps(files),
+            extension_steps(files, strict=strict),
             extension_steps(before),
             await running_steps(self._client),
             self._settings.trunk_context,
@@ -280,7 +305,7 @@ class Loader:
     ) -> None:
         """Put the old files back and prove it; raises what the caller of a load is told."""
         said = why.detail if isinstance(why, HotlineError) else f"{type(why).__name__}: {why}"
-        self.versions.begin(replace(note, stage="putting-back", said=said))
+        self._note(replace(note, stage="putting-back", said=said))
         await self._restore(way, old, new, said)
         self.versions.end()
         log.warning("dialplan put back", version=note.before, why=said)
@@ -288,6 +313,13 @@ class Loader:
             raise NotLoaded(
                 f"{said}. The old dialplan (version {note.before}) is back and was read back"
             ) from why
+
+    def _note(self, note: Unfinished) -> None:
+        """Say how far it is, if that can be: a full disk must not keep the old dialplan away."""
+        try:
+            self.versions.begin(note)
+        except VersionsUnusable as error:
+            log.warning("not noted that a dialplan is put back", why=error.detail)
 
     async def _restore(self, way: Way, old: Files, new: Files, said: str) -> None:
         deadline = time.monotonic() + self._settings.dialplan.return_wait_s
@@ -330,9 +362,12 @@ class Loader:
             return None
         old, new = self.versions.files(note.before), self.versions.files(note.after)
         said = note.said or f"the load of version {note.after} by {note.by} was cut off"
-        self.versions.begin(replace(note, stage="putting-back", said=said))
+        self._note(replace(note, stage="putting-back", said=said))
         await self._restore(way, old, new, said)
         self.versions.end()
+        if self.versions.get(note.after).what != "failed":
+            # It died between the last two lines of a load.
+            self.versions.settle(note.after, "failed")
         log.warning("a load that was cut off was undone", version=note.before, stage=note.stage)
         return self.versions.get(note.before)
 

@@ -39,7 +39,12 @@ class Mirror:
     def _text(self, config: Config, name: str, text: str) -> str:
         lines = ["" if re.match(r"\s*#", line) else line for line in text.split("\n")]
         for where, number, brought in config.includes:
-            if where != name or not brought:
+            if where != name:
+                continue
+            # It may stand after the end of a comment; nothing but what we have read is read there.
+            comment = lines[number - 1][: lines[number - 1].rfind("--;") + 3]
+            lines[number - 1] = comment if comment.endswith("--;") else ""
+            if not brought:
                 continue
             names = [self._names[one] for one in brought if one in self._names]
             if len(names) > 1:
@@ -47,7 +52,7 @@ class Mirror:
                 group = f"g{number}-{self._names[name]}"
                 self.files[group] = _includes(names)
                 names = [group]
-            lines[number - 1] = _includes(names)
+            lines[number - 1] += _includes(names)
         return "\n".join(lines)
 
     def own_name(self, name: str) -> str:

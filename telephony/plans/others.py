@@ -24,7 +24,7 @@ NAMED = {
     "confbridge": ("confbridge.conf", (1, 2, 3)),
 }
 """Applications whose arguments are sections of a file."""
-FORKS = re.compile(r"^\s*#(include|exec)", re.MULTILINE)
+FORKS = re.compile(r"^\s*#(include|tryinclude|exec)", re.MULTILINE)
 
 
 def check_others(

@@ -12,15 +12,19 @@ from telephony.plans.ways import as_text, config_told
 if TYPE_CHECKING:
     from telephony.ami_client import AmiClient
 
+LIST_LIMIT_S = 30.0
+"""A PBX with a large dialplan of its own tells it for seconds."""
+
 
 async def running_steps(client: AmiClient) -> Steps:
     """All that the PBX has loaded, step by step; needs the right reporting."""
     try:
-        return steps_told(await client.list_action("ShowDialPlan", {}))
+        told = await client.list_action("ShowDialPlan", {}, timeout=LIST_LIMIT_S)
     except PbxRefused as error:
         if "Did not find" in error.detail:
             return {}
         raise
+    return steps_told(told)
 
 
 async def config_text(client: AmiClient, name: str) -> str:

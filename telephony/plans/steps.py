@@ -12,22 +12,34 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from telephony.plans.config_lines import read_config
+from telephony.plans.dialplan_lines import HINT, read_plan
+from telephony.plans.hiding import hidden
+
 if TYPE_CHECKING:
     from telephony.ami_client import Event
+    from telephony.plans.config_lines import Config
+    from telephony.plans.dialplan_lines import Context
+    from telephony.plans.findings import Finding
 
 Place = tuple[str, str, int]
 """Context, extension, priority; 0 is a hint. Of what is no extension the second is ""."""
 Steps = dict[Place, str]
 """What is done at each place: ``Application(data)``, or ``label: Application(data)``."""
 
-OTHER_LINES = ("include", "ignorepat", "switch", "lswitch", "eswitch")
+LOST = {
+    *("no-equals", "before-section", "bad-section", "template-missing", "include-missing", "exec"),
+    *("unknown-directive", "same-first", "no-extension", "next-first", "bad-priority", "bad-label"),
+    *("priority-twice", "label-twice"),
+}
+"""Findings about lines that Asterisk leaves out."""
+LATE = ("switch", "lswitch", "eswitch")
 SETTINGS = ("general", "globals")
 """Sections of an extensions file that are no contexts."""
 UNREADABLE = "a line that Asterisk would leave out"
 """Stands for such a line at minus its number: no PBX ever has that, so it always differs."""
 
 _HEADER = re.compile(r"\[([^\]]+)\]\s*(?:\(([^)]*)\))?.*")
-_PRIORITY = re.compile(r"(n|next|s|same|\d+)(?:\+(\d+))?(?:\(([^)]*)\))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +51,16 @@ class Difference:
     theirs: str
 
     def __str__(self) -> str:
-        where = "{},{},{}".format(*self.place) if self.place[1] else self.place[0]
-        if not self.theirs:
-            return f"{where}: missing, ours is {self.ours}"
-        if not self.ours:
-            return f"{where}: {self.theirs} is not ours"
-        return f"{where}: {self.theirs} instead of {self.ours}"
+        context, exten, priority = self.place
+        where = f"{context},{exten}" if exten else context
+        if exten and priority >= 0:
+            where += f",{priority}"
+        ours, theirs = hidden(self.ours), hidden(self.theirs)
+        if not theirs:
+            return f"{where}: missing, ours is {ours}"
+        if not ours:
+            return f"{where}: {theirs} is not ours"
+        return f"{where}: {theirs} instead of {ours}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +82,7 @@ def read_lines(text: str) -> list[Line]:
     sections: defaultdict[str, list[Line]] = defaultdict(list)
     templates: set[str] = set()
     section, commented = "", False
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in enumerate(text.split("\n"), 1):
         line, commented = _without_comment(raw, commented)
         if not line:
             continue
@@ -111,55 +127,49 @@ def _without_comment(raw: str, commented: bool) -> tuple[str, bool]:
     return kept.replace("\\;", ";").strip(), commented
 
 
-def read_steps(text: str) -> Steps:
-    """The steps of an extensions file, as Asterisk's ``pbx_config`` would load them."""
+def read_steps(text: str, *, strict: bool = True) -> Steps:
+    """The steps of an extensions file, as Asterisk's ``pbx_config`` would load them.
+
+    ``strict``: a line that it would leave out is a step that no PBX has; else it is nothing.
+    """
+    config = read_config("", text)
+    plan = read_plan(config)
     steps: Steps = {}
-    others: defaultdict[str, int] = defaultdict(int)
-    context, exten, priority = "", "", 0
-    for line in read_lines(text):
-        if line.section in SETTINGS:
-            continue
-        if line.section != context:
-            context, priority = line.section, 0
-        if line.key in OTHER_LINES:
-            others[context] += 1
-            steps[context, "", others[context]] = f"{line.key} => {line.value}"
-        value = line.value
-        if line.key == "exten":
-            exten, _, value = (part.strip() for part in value.partition(","))
-        elif line.key != "same":
-            if line.key and line.key not in OTHER_LINES:
-                steps[context, "", -line.number] = UNREADABLE
-            continue
-        priority = _add_step(steps, (context, exten, priority), value, line.number)
+    for context in plan.contexts.values():
+        for one in (one for extension in context.extens.values() for one in extension.values()):
+            # Whom the caller is (``exten => 110/138…``) is not told by ShowDialPlan.
+            exten = one.exten.partition("/")[0]
+            if one.priority == HINT:
+                _put(steps, (context.name, exten, 0), f"hint: {one.app}")
+            else:
+                step = written(one.app, one.data, one.label)
+                _put(steps, (context.name, exten, one.priority), step)
+        for number, line in enumerate(_others(context), 1):
+            steps[context.name, "", number] = line
+    if strict:
+        steps |= {_place_of(one, config): UNREADABLE for one in plan.findings if one.code in LOST}
     return steps
 
 
-def _add_step(steps: Steps, after: Place, value: str, line: int) -> int:
-    """Add the step that stands after a place; its priority."""
-    context, exten, priority = after
-    number, _, step = value.partition(",")
-    # Whom the caller is (``exten => 110/138…``) is not told by ShowDialPlan.
-    name = exten.partition("/")[0]
-    if number.strip().lower() == "hint":
-        _put(steps, (context, name, 0), f"hint: {step.strip()}")
-        return priority
-    found = _PRIORITY.fullmatch(number.strip())
-    if found is None or not name:
-        steps[context, name, -line] = UNREADABLE
-        return priority
-    match found[1].lower():
-        case "n" | "next":
-            priority += 1
-        case "s" | "same":
-            pass
-        case _:
-            priority = int(found[1])
-    priority += int(found[2] or 0)
-    application, bracket, data = step.partition("(")
-    data = data.rstrip().removesuffix(")") if bracket else ""
-    _put(steps, (context, name, priority), written(application, data, found[3] or ""))
-    return priority
+def _others(context: Context) -> list[str]:
+    """What is no extension, in the order in which ShowDialPlan tells it."""
+    told = [f"include => {one.value}" for one in context.includes]
+    lines = [(one.key.lower(), one.value) for one in context.others]
+    told += [f"ignorepat => {value}" for key, value in lines if key == "ignorepat"]
+    # Which kind of switch it is, and that it has no data, is not told.
+    return told + [
+        f"switch => {value if '/' in value else value + '/'}" for key, value in lines if key in LATE
+    ]
+
+
+def _place_of(finding: Finding, config: Config) -> Place:
+    """A place where no step can be, in the extension that a finding is about, as far as known."""
+    context, comma, rest = finding.values.get("where", "").partition(",")
+    if comma:
+        return context, rest, -finding.line
+    before = (one for one in config.sections if one.number <= finding.line)
+    section = max(before, key=lambda one: one.number, default=None)
+    return section.name if section else "", "", -finding.line
 
 
 def _put(steps: Steps, place: Place, step: str) -> None:
@@ -172,9 +182,9 @@ def written(application: str, data: str, label: str) -> str:
     return f"{label + ': ' if label else ''}{application.strip()}({data.strip()})"
 
 
-def steps_of(files: Mapping[str, str]) -> Steps:
+def steps_of(files: Mapping[str, str], *, strict: bool = True) -> Steps:
     """The steps of several extensions files, in the order in which Asterisk includes them."""
-    return read_steps("\n".join(text for _, text in sorted(files.items())))
+    return read_steps("\n".join(text for _, text in sorted(files.items())), strict=strict)
 
 
 def steps_told(events: Iterable[Event]) -> Steps:

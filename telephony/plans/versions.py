@@ -108,7 +108,8 @@ class Versions:
             if not self.folder.is_dir():
                 return []
             names = [one.name for one in self.folder.iterdir() if _NAME.fullmatch(one.name)]
-            return [self._read(int(name)) for name in sorted(names, key=int, reverse=True)]
+            found = [self._known(int(name)) for name in sorted(names, key=int, reverse=True)]
+            return [one for one in found if one is not None]
 
     def standing(self) -> Version | None:
         """What the PBX had last, as far as is known here, or None."""
@@ -155,7 +156,8 @@ class Versions:
             for name, text in files.items():
                 path = fresh / "files" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                # After a power cut the old dialplan is put back from here.
+                _write_through(path, text)
             fresh.mkdir(exist_ok=True)
             (fresh / "files").mkdir(exist_ok=True)
             _write(fresh / "version.json", _json(asdict(version)))
@@ -217,12 +219,21 @@ class Versions:
             (self.folder / "loading.json").unlink(missing_ok=True)
 
     def _folder(self) -> Path:
-        # Names of desks and lines stand in a dialplan, no secrets; still nobody else's business.
+        # Names of desks and supervisors' PINs stand in a dialplan: nobody else's business.
         self.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         return self.folder
 
     def _place(self, number: int) -> Path:
         return self.folder / f"{number:04}"
+
+    def _known(self, number: int) -> Version | None:
+        """A version; None for one that is forgotten at this moment."""
+        try:
+            return self._read(number)
+        except FileNotFoundError:
+            if self._place(number).exists():
+                raise
+            return None
 
     def _read(self, number: int) -> Version:
         told = json.loads((self._place(number) / "version.json").read_text(encoding="utf-8"))
@@ -230,10 +241,17 @@ class Versions:
 
     def _forget_old(self) -> None:
         with _usable(self.folder):
-            needed = self.unfinished()
+            load, standing = self.unfinished(), self.standing()
+            # However many have failed since, what the PBX has can be put back.
+            needed = {standing.number} if standing else set()
+            needed |= {load.before, load.after} if load else set()
             for old in self.history()[self._keep :]:
-                if needed is None or old.number not in (needed.before, needed.after):
-                    shutil.rmtree(self._place(old.number))
+                if old.number not in needed:
+                    # Whole or not at all: half a version would be none that can be read.
+                    gone = self.folder / f".{old.number:04}.gone"
+                    shutil.rmtree(gone, ignore_errors=True)
+                    self._place(old.number).rename(gone)
+                    shutil.rmtree(gone)
 
 
 @contextmanager
@@ -258,8 +276,12 @@ def _json(told: Mapping[str, object]) -> str:
 def _write(path: Path, text: str) -> None:
     """Write a small file whole: after a power cut there is the old one or the new one."""
     fresh = path.with_name(path.name + ".new")
-    with fresh.open("w", encoding="utf-8") as file:
+    _write_through(fresh, text)
+    fresh.replace(path)
+
+
+def _write_through(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)

@@ -71,15 +71,16 @@ def wanted(settings: Settings) -> Files:
 
 def rendered(settings: Settings) -> Files:
     """What the settings make of it, without the admin's own."""
-    # What is loaded holds no secret, so one that could not be rendered must not hide it.
+    # The manager's secret is in nothing that is loaded, so it need not be known for it.
     pbx = settings.pbx.model_copy(update={"ami_secret": SecretStr("not-needed")})
     files = render(settings.model_copy(update={"pbx": pbx}))
     return {name: text for name, text in files.items() if module_of(name)}
 
 
-def extension_steps(files: Mapping[str, str]) -> Steps:
-    """The steps of those of the files that are dialplans."""
-    return steps_of({k: text for k, text in files.items() if k.startswith(EXTENSIONS)})
+def extension_steps(files: Mapping[str, str], *, strict: bool = False) -> Steps:
+    """The steps of those of the files that are dialplans; ``strict`` as of :func:`read_steps`."""
+    dialplans = {k: text for k, text in files.items() if k.startswith(EXTENSIONS)}
+    return steps_of(dialplans, strict=strict)
 
 
 def custom_files(folder: Path, taken: set[str]) -> Files:
@@ -91,6 +92,9 @@ def custom_files(folder: Path, taken: set[str]) -> Files:
     wrong: list[str] = []
     seen = dict.fromkeys(taken, "the hotline")
     for path in sorted(folder.glob("*.conf")) if folder.is_dir() else ():
+        if path.name.startswith("."):
+            # What an editor leaves beside; Asterisk would not take it either.
+            continue
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -118,7 +122,7 @@ def refusals(text: str, name: str, seen: dict[str, str]) -> list[tuple[int, str]
             if line.section or line.key.startswith("#"):
                 continue
             why = "stands before the first [context]; put it into one"
-        elif line.section in SETTINGS:
+        elif line.section.lower() in SETTINGS:
             why = f"[{line.section}] is of the whole PBX; put it into its own extensions.conf"
         elif not _CONTEXT.fullmatch(line.section):
             why = f"[{line.section}]: a context is letters, digits, - _ and . only"

@@ -6,22 +6,28 @@ be. Over AMI, files are put together beside (``….loading``) and copied over by
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+import structlog
 
 from telephony import dialplan
 from telephony.dialplan import HEADER
 from telephony.errors import HotlineError, PbxRefused
 from telephony.plans.steps import Line, read_lines
-from telephony.plans.versions import Files
+from telephony.plans.versions import Files, LoadRunning
 from telephony.plans.wanted import CUSTOM, EXTENSIONS, RELOADS, module_of
 
 if TYPE_CHECKING:
     from telephony.ami_client import AmiClient
     from telephony.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 LOADING = ".loading"
 LINES_AT_ONCE = 28
@@ -55,6 +61,10 @@ class Way(Protocol):
         """Raise :class:`NotReachable` when it is known now that writing would fail."""
         ...
 
+    def alone(self) -> AbstractContextManager[None]:
+        """One load at a time, whoever's versions it keeps; raises :class:`LoadRunning`."""
+        ...
+
 
 def way_to(settings: Settings, client: AmiClient, actions: Iterable[str]) -> Way:
     """The way that the settings name. Raises :class:`NotReachable`."""
@@ -79,11 +89,14 @@ class FileWay:
     async def read(self, also: Iterable[str]) -> Files:
         """See :class:`Way`; a file that says so in its heading is ours, and ``custom-…`` is."""
         also = set(also)
-        names = {EXTENSIONS + path.name for path in (self.etc / EXTENSIONS).glob("*.conf")} | {
-            name for name in also if (self.etc / name).is_file()
-        }
+        # Asterisk's own pattern takes no hidden ones (what editors leave) either.
+        names = {
+            EXTENSIONS + path.name
+            for path in (self.etc / EXTENSIONS).glob("*.conf")
+            if not path.name.startswith(".")
+        } | {name for name in also if (self.etc / name).is_file()}
         try:
-            texts = {name: (self.etc / name).read_text(encoding="utf-8") for name in sorted(names)}
+            texts = {name: self._text(name) for name in sorted(names)}
         except (OSError, UnicodeDecodeError) as error:
             raise NotReachable(
                 f"a file of the PBX cannot be read: {error}; {_cure(self.etc)}"
@@ -98,9 +111,15 @@ class FileWay:
             )
         return ours
 
+    def _text(self, name: str) -> str:
+        data = (self.etc / name).read_bytes()
+        # What somebody else has there may be written in any way: it is left alone.
+        ours = name.startswith(CUSTOM) or HEADER.encode() in data
+        return data.decode("utf-8", "strict" if ours else "replace").replace("\r\n", "\n")
+
     async def write(self, files: Mapping[str, str], gone: Iterable[str]) -> None:
         """See :class:`Way`. Raises :class:`~telephony.dialplan.DialplanError`."""
-        dialplan.write(dict(files), self.etc, force=True)
+        dialplan.write(dict(files), self.etc, force=True, serves=True)
         for name in gone:
             try:
                 (self.etc / name).unlink(missing_ok=True)
@@ -121,9 +140,35 @@ class FileWay:
                     f"{folder} may not be written by user {os.geteuid()}; {_cure(folder)}"
                 )
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """See :class:`Way`: a service and a command may keep their versions in two places."""
+        folder = self.etc / "hotline"
+        handle = os.open(folder if folder.is_dir() else self.etc, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._lock(handle)
+            yield
+        finally:
+            os.close(handle)
+
+    def _lock(self, handle: int) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LoadRunning(
+                f"another load into {self.etc} is under way, of which nothing is kept here; wait "
+                "for its end, and let all keep their versions in one folder (dialplan.versions)"
+            ) from None
+        except OSError as error:
+            # A folder of another machine may know no locks: the one beside the versions must do.
+            log.info("no lock", folder=str(self.etc), why=str(error))
+
 
 def _cure(folder: Path) -> str:
-    return f"let this user in, as by `setfacl -R -m u:{os.geteuid()}:rwX {folder}`"
+    return (
+        f"let this user in, as by `setfacl -R -m u:{os.geteuid()}:rwX {folder}`, and make it a "
+        "member of Asterisk's group, which must read what it writes"
+    )
 
 
 class AmiWay:
@@ -178,6 +223,10 @@ class AmiWay:
                 f"in [{self._user}] of the PBX's manager.conf (`hotline dialplan render` writes "
                 "it so), then `manager reload`"
             )
+
+    def alone(self) -> AbstractContextManager[None]:
+        """See :class:`Way`: AMI has no lock; the one beside the versions must do."""
+        return nullcontext()
 
     async def _put_together(self, name: str, text: str) -> None:
         """A file with the sections and lines of ``text``, read back."""

@@ -18,6 +18,17 @@ exten => 9001,1,Answer()
  same => n,Hangup()
 """
 
+ODD = """
+[custom-odd]
+switch => Realtime
+ignorepat => 9
+autohints = no
+include => custom-info,09:00-17:00,mon-fri,*,*
+exten => _[1,2]9,1,Hangup()
+exten => 7/138,1,Hangup
+"""
+"""All that may stand in a context beside its extensions, in another order than it is told."""
+
 
 def settings_for_loads(settings: Settings, pbx: PrivatePbx, folder: Path) -> Settings:
     """With the PBX's folder, a folder for dialplans of one's own, and one for versions."""

@@ -23,7 +23,7 @@ from telephony.plans.wanted import CustomRefused
 from telephony.plans.ways import NotReachable
 from telephony.private_pbx import PrivatePbx
 from telephony.settings import Settings
-from tests.pbx.plans_scene import WELL, as_before, own, settings_for_loads, start_again
+from tests.pbx.plans_scene import ODD, WELL, as_before, own, settings_for_loads, start_again
 from tests.pbx.scene import Talk
 
 pytestmark = pytest.mark.pbx
@@ -74,7 +74,7 @@ async def load_and_back(pbx: PrivatePbx, settings: Settings, talk: Talk) -> None
         assert "hotline/features.conf" in first.changed
         assert "Set(WORDS=a;b)" in pbx.console("dialplan show custom-info")
         assert "*4" not in pbx.console("features show").partition("Dynamic")[2]
-        own(settings, WELL.replace("9001", "9002"))
+        own(settings, WELL.replace("9001", "9002") + ODD)
         second = await loader.load(by="wang")
         assert second.before == first.version
         assert second.changed == ("hotline/extensions/custom-info.conf",)

@@ -175,6 +175,9 @@ def test_given_modules_conf_when_an_application_is_of_a_module_that_is_not_loade
     found = examine({**files, "own.conf": own}, OWN, modules)
     assert [(one.line, one.code) for one in found.errors] == [(3, "module-not-loaded")]
     assert loaded_modules({"modules.conf": "[modules]\nautoload = yes\n"}) is None
+    # What it includes may load more.
+    more = "[modules]\nautoload = no\n#tryinclude more.conf\n"
+    assert loaded_modules({"modules.conf": more}) is None
 
 
 def test_given_pjsip_conf_when_a_device_is_not_in_it_then_told() -> None:

@@ -80,6 +80,14 @@ def test_given_a_complaint_about_a_line_in_which_nothing_was_found_then_it_is_to
     ]
 
 
+def test_given_an_include_after_a_comment_then_asterisk_reads_no_file_of_this_machine() -> None:
+    text = '[a]\n;-- here --; #include "/etc/hosts"\nexten => s,1,Hangup()\n'
+    config = read_config("a.conf", text)
+    assert [one.code for one in config.findings] == ["include-missing"]
+    texts = Mirror([config]).files.values()
+    assert not [one for one in texts if "hosts" in one]
+
+
 def test_given_nothing_loaded_and_no_reason_then_that_is_an_error() -> None:
     config = read_config("a.conf", "[a]\nexten => s,1,Hangup()\n")
     found = compare_with(Verdict(False, [], []), Mirror([config]), read_plan(config), [])

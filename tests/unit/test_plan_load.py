@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from telephony import dialplan
+from telephony.around.settings import Supervisor
 from telephony.dialplan import DialplanError
 from telephony.plans.diff import PlanDiff, as_lines, diff_files, diff_steps
+from telephony.plans.findings import Finding
 from telephony.plans.load import differences
 from telephony.plans.steps import UNREADABLE, read_steps
 from telephony.plans.versions import (
@@ -21,7 +24,13 @@ from telephony.plans.versions import (
     Versions,
     VersionsUnusable,
 )
-from telephony.plans.wanted import CustomRefused, custom_files, module_of, wanted
+from telephony.plans.wanted import (
+    CustomRefused,
+    custom_files,
+    extension_steps,
+    module_of,
+    wanted,
+)
 from telephony.plans.ways import FileWay, NotReachable, as_text, config_told, plain, same
 from telephony.settings import Settings
 
@@ -68,6 +77,31 @@ def test_given_a_line_that_asterisk_drops_when_read_then_it_differs_from_whateve
     assert len(differences(steps, {}, {}, "trunk")) == 1
 
 
+def test_given_lines_that_are_no_extension_when_read_then_in_the_order_that_the_pbx_tells() -> None:
+    text = """
+        [own]
+        lswitch => Realtime
+        autohints = yes
+        ignorepat => 9
+        include => other,09:00-17:00,mon-fri,*,*
+        include => other,09:00-17:00,mon-fri,*,*
+        exten => _[1,2]X,1,Hangup()
+    """
+    assert read_steps(text) == {
+        ("own", "_[1,2]X", 1): "Hangup()",
+        ("own", "", 1): "include => other,09:00-17:00,mon-fri,*,*",
+        ("own", "", 2): "ignorepat => 9",
+        ("own", "", 3): "switch => Realtime/",
+    }
+
+
+def test_given_a_priority_twice_when_read_then_the_first_holds_and_the_line_is_told() -> None:
+    text = "[own]\nexten => 1,1,One()\nexten => 1,1,Two()\n"
+    assert read_steps(text, strict=False) == {("own", "1", 1): "One()"}
+    [left] = differences(read_steps(text), {}, read_steps(text, strict=False), "trunk")
+    assert str(left) == f"own,1,1: missing, ours is {UNREADABLE}"
+
+
 def test_given_what_was_ours_in_the_trunks_context_when_compared_then_it_must_be_gone() -> None:
     before = {("trunk", "1", 1): "Goto(a,s,1)", ("trunk", "2", 1): "Goto(a,s,1)"}
     ours = {("trunk", "1", 1): "Goto(a,s,1)"}
@@ -111,6 +145,23 @@ def test_given_two_dialplans_when_compared_then_each_context_tells_what_goes_and
         *("hotline/features.conf changes", " [a]", "-x => 1", "+x => 2"),
     ]
     assert PlanDiff((), ()).equal
+
+
+def test_given_a_supervisors_pin_when_a_difference_is_told_then_without_it() -> None:
+    step = 'GotoIf($["${{GIVEN}}" = "{}"]?yes)'
+    place = ("hotline-supervisor", "pin601", 1)
+    ours, running = {place: step.format("4711")}, {place: step.format("0815")}
+    supervisor = Supervisor(id="601", name="Li", pin=SecretStr("4711"))
+    files = wanted(Settings(supervisors=[supervisor]))
+    assert ours.items() & extension_steps(files).items()
+    [change] = diff_steps(ours, running, {}, "trunk")[0].changes
+    told = [
+        str(differences(ours, {}, running, "trunk")[0]),
+        *(change.running, change.wanted),
+        str(Finding("ours-changed", "a", 1, {"where": "a", "ours": ours[place], "found": "x"})),
+    ]
+    assert all('"${GIVEN}" = "***"' in one for one in told)
+    assert not [one for one in told if "4711" in one or "0815" in one]
 
 
 # -- files --------------------------------------------------------------------------------------
@@ -204,7 +255,7 @@ def test_given_dialplans_of_ones_own_when_taken_then_only_contexts_of_their_own_
         "hotline/extensions/custom-info.conf"
     ]
     (tmp_path / "more.conf").write_text(
-        "x = 1\n[info]\n[hotline-queue]\n[general]\n[a b]\n#include other.conf\n[c](+)\n"
+        "x = 1\n[info]\n[hotline-queue]\n[General]\n[a b]\n#include other.conf\n[c](+)\n"
     )
     (tmp_path / "bad name.conf").write_bytes(b"\xff")
     with pytest.raises(CustomRefused) as refused:

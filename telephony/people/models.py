@@ -44,7 +44,10 @@ class SessionRecord(Record, table=True):
 
 
 class WrongPasswordRecord(Record, table=True):
-    """How often in a row a password was wrong: for a name, an address, and both together."""
+    """How often in a row a password was wrong: for a name, an address, and both together.
+
+    And, as ``known``, that a name has signed in from an address.
+    """
 
     __tablename__ = "wrong_passwords"
 

@@ -176,6 +176,11 @@ def counted(name: str, address: str, tries: int) -> dict[str, int]:
     }
 
 
+def known_at(name: str, address: str) -> str:
+    """Under what it is kept that a name has signed in from an address."""
+    return f"known {digest_of(name)} {address}"
+
+
 def digest_of(name: str) -> str:
     """What is kept of a name that was typed: people type their password there by mistake."""
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from telephony.audit import AUDIT
 from telephony.cases.store import table
 from telephony.people.models import WrongPasswordRecord
 from telephony.people.rules import (
@@ -25,6 +24,7 @@ from telephony.people.rules import (
     TooManyTries,
     counted,
     digest_of,
+    known_at,
     next_failures,
     wait_after,
 )
@@ -62,7 +62,7 @@ class Tries:
             if (
                 not waits.get(both)
                 and any(waits.values())
-                and await _known(connection, name, address)
+                and await self._known(connection, name, address, now)
             ):
                 waits = {}
             if any(waits.values()):
@@ -85,6 +85,13 @@ class Tries:
     def _left(until: datetime | None, now: datetime) -> float:
         return 0.0 if until is None else max(0.0, (until - now).total_seconds())
 
+    @staticmethod
+    async def _known(connection: AsyncConnection, name: str, address: str, now: datetime) -> bool:
+        """Whether this name has signed in from this address lately."""
+        query = select(WRONG.c.last_at).where(WRONG.c.key == known_at(name, address))
+        last = (await connection.execute(query)).scalar()
+        return last is not None and now - last < KNOWN_FOR
+
     def _wait(self, failures: int, allowed: int) -> int:
         longest = self._rules.longest_wait_min * 60
         return wait_after(failures, allowed, self._rules.wait_s, longest)
@@ -95,27 +102,34 @@ class Tries:
         await connection.execute(dialect.insert(WRONG).on_conflict_do_nothing(), rows)
 
     async def forget(self, connection: AsyncConnection, name: str, address: str) -> None:
-        """The password was right: the name starts anew, the address has one less against it."""
+        """The password was right: the name starts anew, the address has one less against it.
+
+        And the name is known there from now on.
+        """
         both, of_name, of_address = counted(name, address, 1)
         await _locked(connection, WRONG.c.key.in_((both, of_name, of_address)))
         await connection.execute(delete(WRONG).where(WRONG.c.key.in_((both, of_name))))
         one_less = {"failures": WRONG.c.failures - 1, "locked_until": None}
         of_it = (WRONG.c.key == of_address) & (WRONG.c.failures > 0)
         await connection.execute(update(WRONG).where(of_it).values(one_less))
+        now, here = datetime.now(UTC), known_at(name, address)
+        await self._there(connection, [here], now)
+        await connection.execute(update(WRONG).where(WRONG.c.key == here).values(last_at=now))
 
     @staticmethod
     async def forget_name(connection: AsyncConnection, name: str) -> None:
         """Somebody got a new password: nothing that was typed before holds them up."""
         known = digest_of(name)
-        of_it = or_(WRONG.c.key == f"name {known}", WRONG.c.key.startswith(f"both {known} "))
+        anywhere = (WRONG.c.key.startswith(f"{one} {known} ") for one in ("both", "known"))
+        of_it = or_(WRONG.c.key == f"name {known}", *anywhere)
         await _locked(connection, of_it)
         await connection.execute(delete(WRONG).where(of_it))
 
     async def sweep(self, connection: AsyncConnection, now: datetime) -> None:
         """Delete what is forgotten anyway."""
-        old = (WRONG.c.last_at < now - FORGOTTEN_AFTER) & (
-            WRONG.c.locked_until.is_(None) | (WRONG.c.locked_until < now)
-        )
+        kept = WRONG.c.key.startswith("known ") & (WRONG.c.last_at > now - KNOWN_FOR)
+        old = (WRONG.c.last_at < now - FORGOTTEN_AFTER) & ~kept
+        old &= WRONG.c.locked_until.is_(None) | (WRONG.c.locked_until < now)
         await connection.execute(delete(WRONG).where(old))
 
 
@@ -123,11 +137,3 @@ async def _locked(connection: AsyncConnection, which: ColumnElement[bool]) -> Se
     """These counts, which nobody else changes now; in one order, so that no two wait for both."""
     query = select(WRONG).where(which).order_by(WRONG.c.key).with_for_update()
     return (await connection.execute(query)).mappings().all()
-
-
-async def _known(connection: AsyncConnection, name: str, address: str) -> bool:
-    """Whether this name has signed in from this address lately."""
-    since = datetime.now(UTC) - KNOWN_FOR
-    signed_in = (AUDIT.c.what == "sign-in") & (AUDIT.c.who == name) & (AUDIT.c.which == address)
-    query = select(AUDIT.c.id).where(signed_in, AUDIT.c.at > since).limit(1)
-    return (await connection.execute(query)).first() is not None

@@ -31,6 +31,7 @@ from telephony.people.rules import (
     wait_after,
 )
 from telephony.people.sessions import Sessions
+from telephony.people.tries import Tries
 from tests.unit.api_fixtures import TOKENS, Running, running
 from tests.unit.quick_passwords import quick_passwords  # noqa: F401 - it works by itself
 
@@ -166,6 +167,12 @@ async def test_given_a_stranger_types_wrong_passwords_then_its_owner_still_signs
     with pytest.raises(TooManyTries):  # nobody may guess on from ever new addresses
         await sessions.sign_in("lina", PASSWORD, "198.51.100.99")
     await sessions.sign_in("lina", PASSWORD, "192.0.2.1")
+    later = datetime.now(UTC) + timedelta(hours=2)
+    async with run.service.database.writing() as connection:
+        await Tries(run.service.database, run.service.settings.sign_in).sweep(connection, later)
+    for stranger in range(4 * tries):
+        await wrong_elsewhere(run, "lina", f"198.51.100.{stranger}", 1)
+    await sessions.sign_in("lina", PASSWORD, "192.0.2.1")  # it is still known there
     await wrong_elsewhere(run, "lina", "192.0.2.1", tries)
     with pytest.raises(TooManyTries):  # but where they do, no more are read than ever
         await sessions.sign_in("lina", PASSWORD, "192.0.2.1")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -42,8 +43,10 @@ class CelFiles:
     def __init__(
         self, path: Path, read: Mapping[str, tuple[int, datetime]], *, takes_all: bool = False
     ) -> None:
-        """``read``: how far each known file was read, in bytes, and when last; ``takes_all``: each
-        file beside this one is ours, as in a spool, also what was never read of."""
+        """``read``: how far each known file was read, in bytes, and when last; ``takes_all``: it is
+        a spool, where each file beside this one is ours, also what was never read of. A file comes
+        into it bit by bit, also one that was read further before, in the spool of another process;
+        so one that is shorter was not cut, and one that is not there is not missing."""
         self._takes_all = takes_all
         self.path = path
         self.layout = our_layout()
@@ -58,6 +61,7 @@ class CelFiles:
         self._current: str | None = None
         self._present: frozenset[str] = frozenset()  # all files there are
         self._finished: set[str] = set()  # rotated files that have nothing more
+        self._seen: frozenset[str] = frozenset()  # what was in the folder as it was looked at
         self._source = Source()
 
     def behind(self) -> int:
@@ -100,20 +104,33 @@ class CelFiles:
                 if batch is not None and batch.end > batch.start:
                     return batch
             if not is_rotated:
+                if self._takes_all and self._names() != self._seen:
+                    self._look(0)  # another file was begun, or gone on with, and set aside since
+                    continue
                 return None
-            if file is not None:
+            if file is not None and not self._takes_all:
                 self._finished.add(file)
             self._files.pop(0)
 
+    def _names(self) -> frozenset[str]:
+        """What is in the folder; in a spool each file that is set aside gets a name of its own."""
+        try:
+            return frozenset(os.listdir(self.path.parent))
+        except FileNotFoundError:
+            return frozenset()
+
     def _look(self, since: float) -> None:
         """See which files there are."""
+        self._seen = self._names() if self._takes_all else frozenset()
         found = look(self.path, self._read, since, self._finished, takes_all=self._takes_all)
         self._files, self._present = found.unread, found.present
         self._current = None
 
     def _read_on(self, path: Path, file: str, *, is_rotated: bool) -> Batch | None:
         start = self._read.get(file, 0)
-        if self._last_file not in (None, file):
+        if self._takes_all and (size_of(path) or 0) < start:
+            return None  # the rest comes: another process read it further
+        if self._last_file not in (None, file) and not self._takes_all:
             self._found_missing(path)
         self._last_file = file
         try:

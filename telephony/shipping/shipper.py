@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from telephony.cel.tail import identity, opened
+from telephony.cel.tail import BREAKS_OFF, identity, is_packed, opened
 from telephony.cel.unread import NOT_READ
 from telephony.shipping.spool import SOUND, Kind
 from telephony.shipping.wire import Away, Refused, Wire
@@ -66,7 +66,9 @@ class Shipper:
         self._state = state
         self._oldest_s = oldest_s
         self._say = say
-        self._done: set[tuple[str, int]] = set()  # rotated files, with their size, that are there
+        # Rotated files, with their size, that are on record: what is only in the spool of a process
+        # may be needed by another, which takes over.
+        self._done: set[tuple[str, int]] = set()
         self._arrived: set[str] | None = None
         self._told = ""
 
@@ -99,9 +101,17 @@ class Shipper:
             size = path.stat().st_size
             if is_rotated and (name, size) in self._done:
                 continue
-            sent.bytes += self._send_file(path, name, is_rotated=is_rotated)
+            try:
+                count, on_record = self._send_file(path, name, is_rotated=is_rotated)
+            except (*BREAKS_OFF, OSError) as error:
+                if not is_packed(path) or isinstance(error, FileNotFoundError):
+                    raise
+                # Damaged: it keeps none of the others from being sent.
+                self._say(f"{path.name} cannot be unpacked to its end, so its rest is not sent")
+                count, on_record = 0, True
+            sent.bytes += count
             sent.files.append(path.name)
-            if is_rotated:
+            if is_rotated and on_record:
                 self._done.add((name, size))
         for kind, folder in self._sounds.items():
             sent.sounds += self._send_sounds(kind, folder)
@@ -130,19 +140,20 @@ class Shipper:
                 found.append((modified, path))
         return [(path, True) for _, path in sorted(found)] + [(self._cel, False)]
 
-    def _send_file(self, path: Path, name: str, *, is_rotated: bool) -> int:
+    def _send_file(self, path: Path, name: str, *, is_rotated: bool) -> tuple[int, bool]:
+        """How many bytes were sent, and whether all of the file is on record."""
         held = self._ask("GET", ["cel", name], {})
-        place = int(held["spooled"])
+        place, recorded = int(held["spooled"]), int(held["recorded"])
         with opened(path) as file:
             first = hashlib.blake2b(file.readline(), digest_size=16)
             if first.hexdigest() != name:  # rotated in this moment: found under its new name
-                return 0
-            if not place and int(held["recorded"]):
+                return 0, False
+            if not place and recorded:
                 # Another process took it, whose disk is not this one's: all of it again, unless
                 # all of it is on record.
-                file.seek(int(held["recorded"]))
+                file.seek(recorded)
                 if not _whole_lines(file.read(PART), is_last=is_rotated):
-                    return 0
+                    return 0, True
             file.seek(place)
             total = 0
             while data := file.read(PART):
@@ -150,15 +161,15 @@ class Shipper:
                 if not part:
                     break
                 if identity(path) != name:  # cut short in this moment
-                    break
+                    return total, False
                 query = {"offset": place, "sha256": hashlib.sha256(part).hexdigest()}
                 size = int(self._ask("PUT", ["cel", name], query, part)["size"])
                 place += len(part)
                 total += len(part)
                 if size != place:  # it knows more than this file has: as a shortened one
-                    break
+                    return total, False
                 file.seek(place)
-        return total
+        return total, recorded >= place
 
     # -- sounds
 

@@ -123,9 +123,12 @@ class Spool:
         return len(data)
 
     def _set_aside(self) -> None:
-        if self.path.exists():
-            stamp = time.time_ns() // 1_000_000
-            self.path.rename(self.path.with_name(f"{self.path.name}.{stamp}"))
+        if not self.path.exists():
+            return
+        stamp = time.time_ns() // 1_000_000
+        while (aside := self.path.with_name(f"{self.path.name}.{stamp}")).exists():
+            stamp += 1  # two in one millisecond: neither is written over
+        self.path.rename(aside)
 
     def sweep(self, recorded: dict[str, int], before: float) -> list[str]:
         """Delete rotated files that are wholly on record and older; returns their names.

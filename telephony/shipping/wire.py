@@ -32,12 +32,16 @@ class Wire:
 
     def __init__(self, url: str, token: str, *, ca_file: Path | None = None) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
             raise SettingsError([f"{url!r} is no address; use https://host:port"])
         if not token or any(char in token for char in "\r\n"):
             raise SettingsError(["the token is empty, or not one line"])
         self.url = url
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port = parts.hostname, port
         self._prefix = parts.path.rstrip("/") + "/api/v1"
         self._tls = None
         if parts.scheme == "https":
@@ -61,7 +65,10 @@ class Wire:
             self.close()
             raise Away(f"{self.url}: {error or type(error).__name__}") from None
         if answer.status < 300:
-            return json.loads(data)
+            try:
+                return json.loads(data)
+            except ValueError:  # a proxy's own page, as while the service starts anew
+                raise Away(f"{self.url}: {answer.status} with no answer of ours") from None
         try:
             problem = json.loads(data)
             code, detail = str(problem["code"]), str(problem["detail"])

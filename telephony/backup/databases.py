@@ -93,20 +93,27 @@ def _save_sqlite(file: Path, folder: Path) -> Manifest:
 
 
 def _put_back_sqlite(file: Path, folder: Path, *, force: bool) -> None:
-    if file.exists():
-        if not force:
-            raise BackupUnusable(f"{file} is there already; --force sets it aside")
-        file.rename(file.with_name(f"{file.name}.before-{time.strftime('%Y%m%dT%H%M%S')}"))
-    # What belongs to the file before would be taken for this one's.
-    for rest in ("-wal", "-shm"):
-        file.with_name(f"{file.name}{rest}").unlink(missing_ok=True)
+    if file.exists() and not force:
+        raise BackupUnusable(f"{file} is there already; --force sets it aside")
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.part")
-    with (folder / FILE).open("rb") as source, part.open("wb") as target:
-        while data := source.read(2**20):
-            target.write(data)
-        target.flush()
-        os.fsync(target.fileno())
+    try:
+        with (folder / FILE).open("rb") as source, part.open("wb") as target:
+            while data := source.read(2**20):
+                target.write(data)
+            target.flush()
+            os.fsync(target.fileno())
+    except BaseException:  # such as a full disk: what is there stays where it is
+        part.unlink(missing_ok=True)
+        raise
+    # What a service that was killed had written last is in the file beside it (-wal): it belongs to
+    # the database before, and would be taken for this one's.
+    aside = file.with_name(f"{file.name}.before-{time.strftime('%Y%m%dT%H%M%S')}")
+    file.with_name(f"{file.name}-shm").unlink(missing_ok=True)
+    for rest in ("-wal", ""):
+        before = file.with_name(f"{file.name}{rest}")
+        if before.exists():
+            before.rename(aside.with_name(f"{aside.name}{rest}"))
     part.rename(file)
 
 

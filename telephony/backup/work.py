@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from telephony.backup import databases
 from telephony.backup.archive import BackupUnusable, Manifest, Writer, unpack
 from telephony.database import Database
-from telephony.ownership.locks import lock_for
+from telephony.ownership.keeper import BEAT_S
+from telephony.ownership.locks import Lock, lock_for
 from telephony.pbx_settings import messages_folder
 
 if TYPE_CHECKING:
@@ -68,8 +69,15 @@ async def restore(settings: Settings, source: Path, *, force: bool = False) -> M
         with tempfile.TemporaryDirectory(prefix="hotline-restore-") as name:
             folder = Path(name)
             manifest = await asyncio.to_thread(unpack, source, folder)
+            targets = _folders(settings)
+            if not force and (homeless := _homeless(folder, targets)):
+                raise BackupUnusable(
+                    f"it holds {', '.join(homeless)}, for which the settings name no folder; "
+                    "--force leaves them out"
+                )
+            if database.file is not None:
+                database.file.parent.mkdir(parents=True, exist_ok=True)  # where the lock lies too
             async with _alone(settings, database):
-                targets = _folders(settings)
                 for kind, there in targets.items():
                     wanted = folder / kind
                     if not force and wanted.is_dir() and any(_files(there)):
@@ -89,13 +97,38 @@ async def restore(settings: Settings, source: Path, *, force: bool = False) -> M
 async def _alone(settings: Settings, database: Database) -> AsyncIterator[None]:
     """Keep services away: all locks are ours meanwhile."""
     async with AsyncExitStack() as stack:
+        locks: list[Lock] = []
         for pbx in settings.every_pbx:
             lock = lock_for(database, pbx.name)
             stack.push_async_callback(lock.close)
             if not await lock.take():
                 owner = await lock.holder()
                 raise BackupUnusable(f"a service runs on this database ({owner}); stop it first")
-        yield
+            locks.append(lock)
+        # A lock of PostgreSQL is lost by who says nothing for some seconds.
+        beat = asyncio.create_task(_keep(locks), name="restore")
+        try:
+            yield
+        finally:
+            beat.cancel()
+            [lost] = await asyncio.gather(beat, return_exceptions=True)
+            if isinstance(lost, Exception):
+                raise lost
+
+
+async def _keep(locks: Sequence[Lock]) -> None:
+    while True:
+        await asyncio.sleep(BEAT_S)
+        for lock in locks:
+            if not await lock.take():
+                raise BackupUnusable("a service was started meanwhile; stop it, and restore again")
+
+
+def _homeless(folder: Path, targets: Mapping[str, Path]) -> list[str]:
+    """What a backup holds of a PBX that the settings do not know, or have no folder for."""
+    there = folder / MESSAGES
+    held = sorted(one.name for one in there.iterdir()) if there.is_dir() else []
+    return [f"{MESSAGES}/{name}" for name in held if f"{MESSAGES}/{name}" not in targets]
 
 
 def _folders(settings: Settings) -> dict[str, Path]:

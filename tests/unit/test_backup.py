@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import shutil
+import sqlite3
 import tarfile
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from telephony.backup import work
 from telephony.backup.archive import BackupUnusable
 from telephony.backup.work import backup, restore
 from telephony.database import Database
+from telephony.errors import DatabaseUnavailable
+from telephony.ownership import locks
 from telephony.ownership.keeper import Ownership
 from telephony.settings import Settings
 from tests.unit.test_recorder import DAY, make, record
@@ -132,3 +140,80 @@ async def test_given_a_damaged_backup_then_it_is_refused_and_nothing_is_touched(
     assert not (tmp_path / "two.sqlite").exists()
     assert not (tmp_path / "evil").exists()
     assert not (tmp_path / "two").exists()
+
+
+async def test_given_a_database_whose_service_was_killed_then_all_of_it_is_set_aside(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path / "one")
+    file, database = tmp_path / "backup.tar", tmp_path / "deep" / "record.sqlite"
+    shutil.copy(sqlite_template, tmp_path / "record.sqlite")
+    one = settings(f"sqlite:///{tmp_path / 'record.sqlite'}", tmp_path / "one")
+    await backup(one, file)
+    two = settings(f"sqlite:///{database}", tmp_path / "two")
+    await restore(two, file)  # its folder is made
+
+    running = sqlite3.connect(database)
+    running.execute("PRAGMA journal_mode=WAL")
+    running.execute("PRAGMA wal_autocheckpoint=0")
+    running.execute("CREATE TABLE written_last (what TEXT)")
+    running.execute("INSERT INTO written_last VALUES ('not in the file itself yet')")
+    running.commit()
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("record.sqlite", "record.sqlite-wal"):
+        shutil.copy(database.with_name(name), killed / name)
+    running.close()
+    there = settings(f"sqlite:///{killed / 'record.sqlite'}", tmp_path / "two")
+
+    def full(_number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("telephony.backup.databases.os.fsync", full)
+        with pytest.raises(DatabaseUnavailable, match="No space left"):
+            await restore(there, file, force=True)
+    kept = {one.name for one in killed.iterdir() if "owner" not in one.name}
+    assert kept == {"record.sqlite", "record.sqlite-wal"}
+
+    await restore(there, file, force=True)
+    assert not (killed / "record.sqlite-wal").exists()
+    [aside] = [one for one in killed.glob("record.sqlite.before-*") if one.suffix[-4:] != "-wal"]
+    with closing(sqlite3.connect(aside)) as before:
+        assert before.execute("SELECT count(*) FROM written_last").fetchone() == (1,)
+
+
+async def test_given_sounds_of_a_pbx_that_no_setting_names_then_they_are_not_left_out_unsaid(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    lay_out(tmp_path / "one")
+    file = tmp_path / "backup.tar"
+    shutil.copy(sqlite_template, tmp_path / "record.sqlite")
+    await backup(settings(f"sqlite:///{tmp_path / 'record.sqlite'}", tmp_path / "one"), file)
+    other = settings(f"sqlite:///{tmp_path / 'two.sqlite'}", tmp_path / "two")
+    other = other.model_copy(update={"pbx": other.pbx.model_copy(update={"name": "east"})})
+    with pytest.raises(BackupUnusable, match="messages/pbx1"):
+        await restore(other, file)
+    assert not (tmp_path / "two.sqlite").exists()
+    await restore(other, file, force=True)
+    assert (tmp_path / "two.sqlite").exists()
+    assert not (tmp_path / "two" / "messages").exists()
+
+
+@pytest.mark.postgres
+async def test_given_a_long_restore_then_no_service_gets_the_lock_meanwhile(
+    postgres_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "SILENT_S", 0.4)
+    monkeypatch.setattr(work, "BEAT_S", 0.1)
+    database, other = Database(postgres_database), Database(postgres_database)
+    here = settings(postgres_database, tmp_path)
+    service = locks.lock_for(other, here.pbx.name)
+    began = time.monotonic()
+    async with work._alone(here, database):
+        while time.monotonic() < began + 1.2:  # three times what a silent session is given
+            assert not await service.take()
+            await asyncio.sleep(0.1)
+    await service.close()
+    for one in (database, other):
+        await one.close()

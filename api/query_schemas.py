@@ -9,6 +9,19 @@ from pydantic import Field
 from api.schemas import MAX_PAGE, InTime, Moment, Word
 from telephony.cases.work import CaseKind, CaseState
 
+HandoverState = Literal[
+    "offered",
+    "accepted",
+    "declined",
+    "unanswered",
+    "busy",
+    "unreachable",
+    "failed",
+    "caller_gone",
+    "cancelled",
+    "closed",
+]
+
 
 class LegQuery(InTime):
     """Which legs; a name that is not known is an error, or a typing mistake would show all."""
@@ -63,7 +76,7 @@ class HandoverQuery(InTime):
     case: Word | None = None
     desk: Word | None = None
     by: Word | None = Field(None, description="the agent who handed over")
-    state: Word | None = Field(None, description="offered, accepted, or the outcome")
+    state: HandoverState | None = Field(None, description="offered, accepted, or the outcome")
     since: Moment | None = Field(None, alias="from", description="offered at or after")
     until: Moment | None = Field(None, alias="to", description="offered before")
 

@@ -2,11 +2,13 @@
 
 A call lives on one PBX; whoever asks for it by its id or its case is sent there. With one PBX that
 is always this one. Nothing is guessed: what no PBX that is seen has may be at one that is not seen,
-and then that is the answer (:class:`~telephony.errors.PbxUnavailable`), and not that it is over.
+and then that is the answer (:class:`~telephony.errors.PbxUnavailable`), and not that it is over. A
+name that two PBXs have, as channels' names may be, is none.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from telephony.errors import (
     CallNotFound,
     ConferenceNotFound,
     HandoverNotFound,
+    HotlineError,
     PbxNotFound,
     PbxUnavailable,
 )
@@ -94,9 +97,10 @@ class Sites:
 
         return self._where(has, CallbackNotFound, callback_id)
 
-    def _where(self, has: Callable[[Site], Any], missing: type[Exception], what: str) -> Site:
+    def _where(self, has: Callable[[Site], Any], missing: type[HotlineError], what: str) -> Site:
         if len(self.all) == 1:
             return self.all[0]
+        found: list[Site] = []
         unseen: list[Site] = []
         for site in self.all:
             try:
@@ -106,7 +110,18 @@ class Sites:
             except PbxUnavailable:
                 unseen.append(site)
                 continue
-            return site
-        # Asterisk begins each channel's id with its system name, where one is set.
-        named = (site for site in self.all[::-1] if f"{site.name}-" in what)
-        return next(named, unseen[0] if unseen else self.all[0])
+            found.append(site)
+        if len(found) == 1:
+            return found[0]
+        named = next((site for site in found or self.all if _names(what, site.name)), None)
+        if found and named is None:
+            # A channel's name, or an id without the system name in it: each PBX may have one.
+            there = " and ".join(site.name for site in found)
+            raise missing(f"{what!r} is at {there}; which one is meant, the call's id says")
+        return named or (unseen[0] if unseen else self.all[0])
+
+
+def _names(what: str, pbx: str) -> bool:
+    """Whether an id, or a case's number, says that it was made at this PBX: Asterisk begins each
+    channel's id with its system name, where one is set."""
+    return re.match(rf"(?:[0-9]{{8}}-)?{re.escape(pbx)}-[0-9]", what) is not None

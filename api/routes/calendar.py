@@ -15,7 +15,7 @@ from api.errors import problem, problems
 from api.security import AsAdmin, AsAgent, AsSupervisor, Identity
 from telephony import audit
 from telephony.calendar.files import MAX_BYTES, parse_days
-from telephony.calendar.push import HOURS, ShutNow, hours_at_pbx
+from telephony.calendar.push import HOURS, ShutNow, hours_at_pbx, pushed_at_all
 from telephony.errors import (
     CalendarFileRefused,
     CalendarNotPushed,
@@ -66,8 +66,9 @@ async def hours_now(query: OneLine, service: TheService, _who: AsAgent) -> bodie
     """Whether a citizen who calls now is queued, as the PBX itself decides it."""
     now = in_shanghai(datetime.now(UTC))
     line = _line(service, query.line) or service.settings.line
-    entry = await service.pbx.db_get(HOURS + line.suffix, f"{now:%Y%m%d}")
-    shut = await service.switch.of(line).now(now)
+    site = service.sites.seen()[0]  # all PBXs are told the same
+    entry = await site.pbx.db_get(HOURS + line.suffix, f"{now:%Y%m%d}")
+    shut = await site.switch.of(line).now(now)
     windows = hours_at_pbx(line, entry, now.date())
     minute = now.hour * 60 + now.minute
     within = any(one.opens <= minute < one.closes for one in windows)
@@ -183,9 +184,10 @@ async def _body(request: Request) -> bytes:
     responses=problems(*_PBX, CalendarNotPushed, DatabaseUnavailable, reads_input=False),
 )
 async def push_now(service: TheService, _who: AsAdmin) -> bodies.Push:
-    """Tell the PBX the hours of a year ahead now, and read them back."""
-    pushed = [await site.calendar.push() for site in service.sites]
-    done = pushed[0]
+    """Tell the PBX the hours of a year ahead now, and read them back; of several PBXs each."""
+    pushed = await _at_every_pbx(service, lambda site: site.calendar.push())
+    names = [site.name for site in service.sites]
+    done = pushed_at_all(dict(zip(names, pushed, strict=True)))
     return bodies.Push(
         written=done.written,
         deleted=done.deleted,

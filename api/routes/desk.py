@@ -79,7 +79,8 @@ async def answer_call(
     who: AsAgent,
 ) -> None:
     """The desk phone that rings for oneself answers, if it is one that can be told so."""
-    call = service.calls.call(call_id)
+    site = service.sites.call(call_id)
+    call = site.calls.call(call_id)
     agent = service.settings.agent(who.agent) if who.agent else None
     if agent is None or not agent.remote_answer:
         raise WrongState("this phone cannot be told to answer (agents.remote_answer); lift it")
@@ -90,7 +91,7 @@ async def answer_call(
     ]
     if not ringing:
         raise WrongState("the call does not ring at your desk phone")
-    await service.pbx.talk(ringing[0].name)
+    await site.pbx.talk(ringing[0].name)
 
 
 @router.get(
@@ -104,7 +105,7 @@ async def get_caller(
 ) -> Caller:
     """Who is on the line: where from, on which line, and what they called about before."""
     settings = service.settings
-    call = service.calls.call(call_id)
+    call = service.sites.call(call_id).calls.call(call_id)
     number = call.citizen.caller if call.citizen else ""
     area = settings.line.area_code
     zh, en = await asyncio.to_thread(

@@ -181,6 +181,19 @@ async def push_all(
     )
 
 
+def pushed_at_all(done: Mapping[str, Pushed]) -> Pushed:
+    """What was done at several PBXs, by their names; days left alone are named with their PBX
+    where there are several."""
+    ones = list(done.values())
+    by_hand = {
+        (day if len(done) == 1 else f"{pbx}/{day}"): hours
+        for pbx, one in done.items()
+        for day, hours in one.by_hand.items()
+    }
+    written, deleted = sum(one.written for one in ones), sum(one.deleted for one in ones)
+    return Pushed(written, deleted, by_hand, ones[0].until, ones[0].provisional)
+
+
 async def _read_back(pbx: Pbx, hours: str, wanted: Mapping[str, str], todo: Plan) -> None:
     there = await pbx.db_family(hours)
     lost = [

@@ -16,9 +16,9 @@ from rich.text import Text
 
 from telephony import logs
 from telephony.calendar.push import Pushed, ShutNow, Switch, provisional_warning
-from telephony.commands.calls import LINK_LIMIT_S, Json, from_each, with_control
+from telephony.commands.calls import LINK_LIMIT_S, Json, from_each
 from telephony.commands.output import clear_errors, print_json, so_many, stderr, stdout
-from telephony.errors import HotlineError
+from telephony.errors import HotlineError, WrongState
 from telephony.office_hours import YEARS, Calendar, Day, in_shanghai, text_of
 
 if TYPE_CHECKING:
@@ -216,8 +216,13 @@ def push(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell the PBX the hours of a year ahead, and read them back; only what differs is written."""
-    done = _push(replace)
+    """Tell the PBX the hours of a year ahead, and read them back; only what differs is written.
+
+    Of several PBXs each. Exit status 1 when one of them was not told.
+    """
+    done, all_told = _push(replace)
+    if done is None:
+        raise typer.Exit(1)
     if as_json:
         print_json(
             {
@@ -230,6 +235,8 @@ def push(
         )
     else:
         _tell(done)
+    if not all_told:
+        raise typer.Exit(1)
 
 
 @app.command("close")
@@ -249,7 +256,20 @@ def close(
 @app.command("open")
 def open_line(line: LineName = None) -> None:
     """End what `close` began."""
-    from_each(lambda control: _switch(control, line).open())
+
+    async def end(control: CallControl) -> bool:
+        try:
+            await _switch(control, line).open()
+        except WrongState:
+            return False
+        return True
+
+    ended = from_each(end)
+    if None not in ended.values() and not any(ended.values()):
+        with clear_errors():
+            raise WrongState("the line is not shut by hand")
+    if None in ended.values():
+        raise typer.Exit(1)
     stdout.print("not closed by hand any more: the hours count")
 
 
@@ -262,18 +282,29 @@ def _after_change(no_push: bool) -> None:
     if no_push:
         return
     try:
-        _tell(_push(False))
+        done, all_told = _push(False)
+        if done is not None:
+            _tell(done)
+        if not all_told:
+            raise typer.Exit(1)
     except typer.Exit:
         stderr.print("hotline: it is stored; the service pushes it when the PBX is back")
         raise
 
 
-def _push(replace: bool) -> Pushed:
+def _push(replace: bool) -> tuple[Pushed | None, bool]:
+    """What was done at the PBXs that are seen, and whether those are all."""
     from telephony.calendar import push as calendar_push
 
     with clear_errors():
         found = asyncio.run(_with_book(None, lambda book: book.calendars()))
-    return with_control(lambda control: calendar_push.push_all(control.pbx, found, replace=replace))
+
+    async def tell(control: CallControl) -> Pushed:
+        return await calendar_push.push_all(control.pbx, found, replace=replace)
+
+    told = from_each(tell)
+    done = {name: one for name, one in told.items() if one is not None}
+    return (calendar_push.pushed_at_all(done) if done else None), len(done) == len(told)
 
 
 def _tell(done: Pushed) -> None:

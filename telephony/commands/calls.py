@@ -54,11 +54,31 @@ def transfer(
     as_json: Json = False,
 ) -> None:
     """Hand a call to a desk (一键转接); if it is not taken, caller and agent are together again."""
+    _must_be_at_one(call)
     begun = with_control(lambda control: control.transfers.transfer(call, desk, reason=reason))
     if as_json:
         print_json(asdict(begun))
     else:
         stdout.print(f"{begun.id}: offered to {begun.desk}", markup=False)
+
+
+def _must_be_at_one(call: str) -> None:
+    """Refuse a channel's name that two PBXs have: either call could be meant."""
+    with clear_errors():
+        if not load_settings().pbxs:
+            return
+
+    async def has(control: CallControl) -> bool:
+        try:
+            control.calls.call(call)
+        except CallNotFound:
+            return False
+        return True
+
+    at = [name for name, there in from_each(has).items() if there]
+    if len(at) > 1:
+        with clear_errors():
+            raise CallNotFound(f"{call!r} is at {' and '.join(at)}; name the call by its id")
 
 
 def with_control(ask: Callable[[CallControl], Awaitable[Answer]]) -> Answer:

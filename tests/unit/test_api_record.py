@@ -7,7 +7,7 @@ import io
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import structlog
@@ -15,8 +15,10 @@ from sqlalchemy import insert, text
 from sqlmodel import SQLModel
 
 from api import schemas
+from api.query_schemas import HandoverState
 from telephony.models import CaseRecord, HandoverRecord, LedgerRecord, LegRecord
 from telephony.record import queries
+from telephony.responsibility import OUTCOMES
 from tests.unit.api_fixtures import Running, running
 
 LEGS = "/api/v1/legs"
@@ -159,6 +161,18 @@ async def test_the_export_is_csv_oldest_first(run: Running) -> None:
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [row["uniqueid"] for row in rows] == [leg(n)["uniqueid"] for n in range(1, COUNT, 2)]
     assert rows[0]["party"] == '公安,"110"'
+
+
+async def test_handovers_by_their_state(run: Running) -> None:
+    assert {"offered", "accepted", *OUTCOMES} == set(get_args(HandoverState))
+    async with run.as_("agent") as client:
+        path = "/api/v1/handovers"
+        found = (await client.get(path, params={"state": "busy"})).json()["items"]
+        assert [one["state"] for one in found] == ["busy"]
+        assert (await client.get(path, params={"state": "closed"})).json()["items"] == []
+        answer = await client.get(path, params={"state": "bussy"})
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["query.state"]
 
 
 async def test_cases(run: Running) -> None:

@@ -16,6 +16,7 @@ from telephony.calendar.book import calendar_of
 from telephony.calendar.push import (
     AHEAD_DAYS,
     HOURS,
+    SHUT,
     Switch,
     hours_at_pbx,
     plan,
@@ -216,3 +217,28 @@ async def test_given_a_wrong_file_or_no_pbx_when_imported_then_said_so_and_statu
     assert code == 0
     assert "2027-03-01 Mon  closed" in out
     assert "2027 is provisional" in err
+
+
+async def test_given_several_pbxs_then_each_is_told_and_one_that_is_away_fails_the_command(
+    tmp_path: Path,
+) -> None:
+    await asyncio.to_thread(migrate, f"sqlite:///{tmp_path}/record.sqlite")
+    async with SimulatedPbx() as east, SimulatedPbx() as west:
+        further = [{"name": "west", "ami_port": west.port}]
+        env = environment(tmp_path, east, HOTLINE_PBXS=orjson.dumps(further).decode())
+        code, out, _ = await hotline(tmp_path, env, "calendar", "push", "--json")
+        assert (code, orjson.loads(out)["written"]) == (0, 2 * AHEAD_DAYS)
+        assert east.astdb == west.astdb
+        assert len([key for key in west.astdb if key[0] == HOURS]) == AHEAD_DAYS
+        # Closed at one of them alone, as when its entry was lost at the other.
+        until = int((datetime.now(UTC) + timedelta(hours=1)).timestamp())
+        west.astdb[SHUT, LINE.number] = f"{until}|tests|"
+        code, out, err = await hotline(tmp_path, env, "calendar", "open")
+        assert (code, err) == (0, "")
+        assert (SHUT, LINE.number) not in west.astdb
+        code, out, err = await hotline(tmp_path, env, "calendar", "open")
+        assert (code, "not shut by hand" in err) == (1, True)
+        await west.stop()
+        code, out, err = await hotline(tmp_path, env, "calendar", "push", "--json")
+        assert (code, orjson.loads(out)["written"]) == (1, 0)
+        assert "west" in err

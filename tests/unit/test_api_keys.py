@@ -27,6 +27,11 @@ class Pressed:
         self.presses: list[tuple[str, str, str | None, str]] = []
         self.refuse = False
         self.transfers = self.three_ways = self
+        self.sites = self
+
+    def call(self, _call_id: str) -> Pressed:
+        """The one PBX that there is."""
+        return self
 
     async def transfer(
         self, call_id: str, desk_id: str, *, agent: str | None = None, reason: str = ""

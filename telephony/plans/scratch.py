@@ -22,7 +22,8 @@ from telephony.asterisk_program import AsteriskProgram, cache_dir
 from telephony.errors import SetupError
 from telephony.plans.names import Names
 
-START_LIMIT_S = 20.0
+START_LIMIT_S = 30.0
+BOOT_ANSWER_LIMIT_S = 3.0
 ANSWER_LIMIT_S = 20.0
 SURE_CHARACTERS = 20_000
 """An answer up to this is never cut: it fits into a pipe."""
@@ -174,11 +175,11 @@ class _Scratch:
         self.folder = folder
         self.process = process
 
-    def ask(self, command: str) -> str:
-        """What its console answers; nothing before it listens."""
+    def ask(self, command: str, limit_s: float = ANSWER_LIMIT_S) -> str:
+        """What its console answers; nothing before it listens, or when it does not in time."""
         said = bytearray()
         with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(ANSWER_LIMIT_S)
+            link.settimeout(limit_s)
             try:
                 link.connect(str(self.folder / "run" / "asterisk.ctl"))
                 link.sendall(b"cli quit after %b\0" % command.encode())
@@ -215,12 +216,16 @@ class _Scratch:
     def wait(self) -> None:
         until = time.monotonic() + START_LIMIT_S
         while time.monotonic() < until and self.process.poll() is None:
-            if "fully booted" in self.ask("core waitfullybooted"):
+            # A question that comes while it starts may be lost: it is asked again.
+            if "fully booted" in self.ask("core waitfullybooted", BOOT_ANSWER_LIMIT_S):
                 return
             # It tells nobody that it listens.
             time.sleep(0.01)
         said = (self.folder / "out").read_text(errors="replace").strip().splitlines()
-        reason = next((line for line in said if "error" in line.lower()), "it says nothing")
+        nothing = f"no answer within {START_LIMIT_S:g} s"
+        if self.process.poll() is not None:
+            nothing = f"it ended with {self.process.returncode}"
+        reason = next((line for line in said if "error" in line.lower()), nothing)
         raise SetupError(f"the scratch Asterisk did not come up: {reason[:200]}")
 
 

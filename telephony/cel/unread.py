@@ -34,9 +34,13 @@ def packed_away(path: Path, read: int, since: float) -> Packed | None:
         if other.suffix not in NOT_READ:
             continue
         try:
-            size, modified = contents(other), other.stat().st_mtime
+            modified = other.stat().st_mtime
         except FileNotFoundError:  # thrown away just now
             continue
+        try:
+            size = contents(other)
+        except OSError:  # such as another user's: how long it is nobody tells us
+            size = None
         if size == read:
             return Packed(other, is_whole=True)
         if modified >= since - _CHECKED_S:

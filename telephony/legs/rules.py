@@ -44,6 +44,8 @@ OUTCOMES = {17: "busy", 18: "unanswered", 19: "unanswered", 20: "unreachable", 2
 NORMAL_CLEARING = 16
 
 STAFF = frozenset(("agent", "target", "supervisor"))
+OUTLIVED_US = 1_000_000
+"""Who goes on for so long after another's end was not ended by it."""
 
 
 def legs_of_call(
@@ -181,7 +183,8 @@ class _Assembly:
                 return
 
     def _own_cause(self, leg: Leg) -> None:
-        """Asterisk leaves the cause of a hand-over that failed on the legs that then talk on.
+        """Asterisk leaves a cause on the legs that go on: of a hand-over that failed, or of a phone
+        that went without a word (44, 27 …) while they talked with it.
 
         When one of the people in the call hangs up after that, it is a normal end.
         """
@@ -191,8 +194,19 @@ class _Assembly:
             if fact.kind == "ENDED" and fact.values.get("case") == leg.case
         }
         at = tried.get(str(leg.cause))
-        if at is not None and leg.segments[-1].start >= at:
+        if (at is not None and leg.segments[-1].start >= at) or self._is_left_over(leg):
             leg.cause = NORMAL_CLEARING
+
+    def _is_left_over(self, leg: Leg) -> bool:
+        """Whether its cause is that of somebody whom the one who hung up had talked with before."""
+        who = self.result[leg.hung_up_by or leg.uniqueid]
+        gone = [self.result[one] for one in {one for part in who.segments for one in part.others}]
+        return leg.ended is not None and any(
+            one.cause == leg.cause
+            and one.ended is not None
+            and one.ended + OUTLIVED_US <= leg.ended
+            for one in gone
+        )
 
     # --- cases, roles, callers
 

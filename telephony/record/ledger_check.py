@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -15,6 +16,9 @@ from telephony.record.query_parts import storable
 from telephony.responsibility import Entry, Problem, verify
 from telephony.retention.models import DeletedCase, DeletionRecord
 from telephony.retention.rules import head_line, verify_deletions
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 DELETIONS, DELETED_CASES = map(table, (DeletionRecord, DeletedCase))
 
@@ -42,7 +46,10 @@ class LedgerReport:
 
 async def verify_ledger(database: Database) -> LedgerReport:
     """Check every case, and the ledger of deletions. Raises :class:`DatabaseUnavailable`."""
-    async with database.reading() as connection:
+    problems: list[Problem] = []
+    entries = 0
+    seen: set[str] = set()
+    async with _one_moment(database) as connection:
         found = await connection.execute(select(DELETIONS).order_by(DELETIONS.c.number))
         deletions = [dict(row) for row in found.mappings()]
         asked = select(DELETED_CASES).order_by(DELETED_CASES.c.deletion)
@@ -50,16 +57,13 @@ async def verify_ledger(database: Database) -> LedgerReport:
         gone = {row.case_id: row for row in times}
         rows = await connection.execute(select(CASES.c.case_id, CASES.c.entries, CASES.c.head))
         heads = {case: (count, head) for case, count, head in rows}
-    problems: list[Problem] = []
-    entries = 0
-    seen: set[str] = set()
-    async for ledger in _ledgers(database):
-        case = ledger[0].case
-        entries += len(ledger)
-        seen.add(case)
-        problems += verify(ledger, {case: heads[case]} if case in heads else {})
-        if case not in heads:
-            problems.append(Problem(case, 1, "belongs to a case that is missing"))
+        async for ledger in _ledgers(connection):
+            case = ledger[0].case
+            entries += len(ledger)
+            seen.add(case)
+            problems += verify(ledger, {case: heads[case]} if case in heads else {})
+            if case not in heads:
+                problems.append(Problem(case, 1, "belongs to a case that is missing"))
     for case in heads.keys() - seen:
         problems += verify([], {case: heads[case]})
     lines: dict[int, list[bytes]] = {}
@@ -82,7 +86,7 @@ async def verify_ledger(database: Database) -> LedgerReport:
 
 async def verify_case(database: Database, case: str) -> LedgerReport:
     """Check one case. Raises :class:`CaseNotFound`, :class:`DatabaseUnavailable`."""
-    async with database.reading() as connection:
+    async with _one_moment(database) as connection:
         asked = select(CASES.c.entries, CASES.c.head).where(CASES.c.case_id == storable(case))
         head = (await connection.execute(asked)).one_or_none()
         if head is None:
@@ -98,15 +102,27 @@ def _place(problem: Problem) -> tuple[str, int]:
     return problem.case, problem.number
 
 
-async def _ledgers(database: Database) -> AsyncIterator[list[Entry]]:
+@asynccontextmanager
+async def _one_moment(database: Database) -> AsyncIterator[AsyncConnection]:
+    """A connection whose reads all see the same moment of the record.
+
+    An entry written between two reads would look as if somebody else had written it.
+    """
+    async with database.reading() as connection:
+        await connection.exec_driver_sql(
+            "BEGIN" if database.is_sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+        )
+        yield connection
+
+
+async def _ledgers(connection: AsyncConnection) -> AsyncIterator[list[Entry]]:
     query = select(LEDGER).order_by(LEDGER.c.case_id, LEDGER.c.number)
     held: list[Entry] = []
-    async with database.reading() as connection:
-        async for row in (await connection.stream(query)).mappings():
-            entry = entry_of_row(dict(row))
-            if held and held[0].case != entry.case:
-                yield held
-                held = []
-            held.append(entry)
+    async for row in (await connection.stream(query)).mappings():
+        entry = entry_of_row(dict(row))
+        if held and held[0].case != entry.case:
+            yield held
+            held = []
+        held.append(entry)
     if held:
         yield held

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -170,14 +170,11 @@ class RetentionBook:
         subject = deletables(self._settings)[rule.subject]
         after = None
         if not dry:
-            async with self._database.reading() as connection:
+            # Another run's batch that is not committed yet is not taken for one that broke off.
+            async with self._connection(dry=dry) as connection:
                 await subject.begin(connection)
         while True:
             async with self._connection(dry=dry) as connection:
-                if not dry and not self._database.is_sqlite:
-                    # A hold that is placed meanwhile comes before this batch or waits for its end.
-                    lock = "LOCK TABLE legal_holds IN SHARE ROW EXCLUSIVE MODE"
-                    await connection.execute(text(lock))
                 held = await held_now(connection, datetime.now(UTC))
                 batch = self._settings.retention.batch
                 found = await subject.old(connection, rule.before(now), after, batch, lock=not dry)
@@ -192,8 +189,19 @@ class RetentionBook:
             after = found[-1].key
             await asyncio.sleep(PAUSE_S if not dry else 0)
 
-    def _connection(self, *, dry: bool) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._database.reading() if dry else self._database.writing()
+    @asynccontextmanager
+    async def _connection(self, *, dry: bool) -> AsyncIterator[AsyncConnection]:
+        """One run's batch at a time; one that is dry only reads."""
+        if dry:
+            async with self._database.reading() as connection:
+                yield connection
+            return
+        async with self._database.writing() as connection:
+            if not self._database.is_sqlite:
+                # A hold that is placed meanwhile comes before this batch or waits for its end.
+                lock = "LOCK TABLE legal_holds IN SHARE ROW EXCLUSIVE MODE"
+                await connection.execute(text(lock))
+            yield connection
 
     async def _delete(
         self, connection: AsyncConnection, rule: Rule, subject: Deletable, mine: Sequence[Candidate]

@@ -150,6 +150,45 @@ def test_given_a_target_that_was_busy_then_those_who_talk_on_end_normally() -> N
     assert talks(legs[0], legs) == [(["8001"], 0.4)] * 4
 
 
+def lost_and_found(ends: float, source: str, cause: int = 44) -> list[Leg]:
+    """An agent's phone dies at 10, the next one talks from 12 on, the citizen's leg ends so."""
+    citizen, first, second = "1795000000.1", "1795000000.2", "1795000000.3"
+    names = {citizen: "PJSIP/trunk-1", first: "PJSIP/8001-2", second: "PJSIP/8002-3"}
+
+    def of(at: float, event: str, who: str, **more: str) -> CelRow:
+        return row(at, event, names[who], who, linkedid=citizen, **more)
+
+    def talk(start: float, end: float, who: str, bridge: str) -> list[CelRow]:
+        extra = f'{{"bridge_id":"{bridge}"}}'
+        moves = [(start, "BRIDGE_ENTER"), (end, "BRIDGE_EXIT")]
+        return [of(at, event, one, extra=extra) for at, event in moves for one in (citizen, who)]
+
+    def over(at: float, who: str, by: str) -> list[CelRow]:
+        extra = f'{{"hangupcause":{cause},"hangupsource":"{by}"}}'
+        return [of(at, "HANGUP", who, extra=extra), of(at, "CHAN_END", who)]
+
+    rows = [of(0, "CHAN_START", citizen), of(1, "CHAN_START", first), of(11, "CHAN_START", second)]
+    rows += [of(2, "ANSWER", first), of(12, "ANSWER", second)]
+    rows += [*talk(2, 10, first, "a"), *over(10, first, "")]
+    rows += [
+        *talk(12, ends, second, "b"),
+        *over(ends, second, source),
+        *over(ends, citizen, source),
+    ]
+    return list(build_legs(sorted(rows, key=lambda one: one.at)))
+
+
+def test_given_a_phone_that_died_when_citizen_talks_on_and_hangs_up_then_that_is_a_normal_end() -> (
+    None
+):
+    assert [leg.cause for leg in lost_and_found(20, "PJSIP/trunk-1")] == [16, 44, 16]
+
+
+@pytest.mark.parametrize("source", ["", "PJSIP/8002-3"])
+def test_given_the_next_phone_that_dies_as_well_then_its_cause_stays(source: str) -> None:
+    assert [leg.cause for leg in lost_and_found(20, source)] == [44, 44, 44]
+
+
 def test_given_a_third_party_called_by_a_key_then_its_local_channel_is_folded_into_it() -> None:
     legs = legs_of("house_three_way")
     assert [leg.role for leg in legs] == ["citizen", "agent", "target"]

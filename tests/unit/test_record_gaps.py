@@ -18,7 +18,7 @@ import pytest
 from api.app import create_app
 from telephony.cel import disk as cel_disk
 from telephony.cel.rows import CelRow
-from telephony.cel.unread import contents
+from telephony.cel.unread import contents, packed_away
 from telephony.checkup.gaps import check_gaps
 from telephony.checkup.model import Patient
 from telephony.checkup.record import check_disk
@@ -172,6 +172,14 @@ def test_given_the_size_in_any_width_then_it_is_read_from_the_frame(
     assert contents(file) == size
     file.write_bytes(b"no zstd at all")
     assert contents(file) is None
+
+
+def test_given_a_packed_file_that_cannot_be_opened_then_it_holds_nobody_up(tmp_path: Path) -> None:
+    packed = tmp_path / "Master.csv.1.zst"
+    packed.mkdir()  # as good as one of another user's: root, who tests, may open everything
+    found = packed_away(tmp_path / "Master.csv", 100, 0.0)
+    assert found is not None
+    assert (found.path, found.is_whole) == (packed, False)
 
 
 # --- files that are gone or became shorter

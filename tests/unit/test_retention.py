@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from telephony.database import Database
 from telephony.errors import CaseNotFound, InvalidValue, WrongState
 from telephony.record.ledger_check import DELETED_CASES, DELETIONS, verify_ledger
 from telephony.record.store import ROWS
+from telephony.retention import sounds
 from telephony.retention.book import HoldNotFound, RetentionBook, held_now
 from telephony.retention.keeper import next_run
 from telephony.retention.rules import DELETIONS_LEDGER
@@ -414,6 +416,35 @@ async def test_given_a_run_that_breaks_off_then_no_sound_is_lost_and_none_is_lef
     assert await count(day, MESSAGES, MESSAGES.c.id.in_(("a", "b"))) == 0
     await book.run(now=LATER)
     assert sounds() == []
+
+
+async def test_given_two_runs_at_once_then_the_second_takes_no_sound_of_the_first_for_a_left_one(
+    day: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    row = {"pbx": "pbx1", "kind": "message", "at": at, "why": "day", "sound_state": "ok"}
+    row |= {"id": "a", "name": "a", "case_id": TRANSFER, "tries": 0, "state": "answered"}
+    async with day.writing() as connection:
+        await connection.execute(insert(MESSAGES), [row | {"file": "a.wav"}])
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    put_aside, reached, goes_on = sounds.put_aside, asyncio.Event(), asyncio.Event()
+
+    async def slowly(files: Sequence[Path]) -> None:
+        await put_aside(files)
+        reached.set()
+        await goes_on.wait()
+
+    monkeypatch.setattr(sounds, "put_aside", slowly)
+    first, second = (
+        asyncio.create_task(book_of(day, messages_days=1, messages=tmp_path).run(now=LATER))
+        for _ in range(2)
+    )
+    await reached.wait()
+    asyncio.get_running_loop().call_later(0.3, goes_on.set)  # time for the other one to look
+    done = await asyncio.gather(first, second)
+    assert sum(one.count for outcomes in done for one in outcomes) >= 1
+    left = await asyncio.to_thread(lambda: list(tmp_path.glob("*.wav*")))
+    assert left == []
 
 
 async def test_given_what_stands_beside_the_record_then_it_goes_by_rule_as_well(

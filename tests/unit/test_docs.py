@@ -39,7 +39,8 @@ HTTP = [ROOT / "docs/http.md", ROOT / "docs/http.zh-CN.md"]
 PLANS = [ROOT / "docs/dialplans.md", ROOT / "docs/dialplans.zh-CN.md"]
 SUPERVISOR = [ROOT / "docs/guides/supervisor.md", ROOT / "docs/guides/supervisor.zh-CN.md"]
 ADMIN = [ROOT / "docs/guides/admin.md", ROOT / "docs/guides/admin.zh-CN.md"]
-PAIRS = [READMES, HTTP, PLANS, SUPERVISOR, ADMIN]
+EXISTING = [ROOT / "docs/existing-systems.md", ROOT / "docs/existing-systems.zh-CN.md"]
+PAIRS = [READMES, HTTP, PLANS, SUPERVISOR, ADMIN, EXISTING]
 
 each_readme = pytest.mark.parametrize("document", READMES, ids=lambda path: path.name)
 each_document = pytest.mark.parametrize(

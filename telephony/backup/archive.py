@@ -93,7 +93,8 @@ def unpack(source: Path, folder: Path) -> Manifest:
         missing = error.filename or MANIFEST
         raise BackupUnusable(f"{source}: {missing} is not there") from None
     except (tarfile.TarError, ValueError, TypeError, EOFError) as error:
-        raise BackupUnusable(f"{source} is no backup, or not whole: {error}") from None
+        why = str(error).partition(":\n")[0]  # tarfile adds a line for each packing that it tried
+        raise BackupUnusable(f"{source} is no backup, or not whole: {why}") from None
     if manifest.format != FORMAT:
         raise BackupUnusable(
             f"{source} has the form {manifest.format}, this version knows {FORMAT}"

@@ -17,8 +17,11 @@ from telephony.errors import HotlineError, SettingsError, SettingsFileBroken
 # A pipe or a log has no width of its own; 80 columns would cut every time and number.
 WIDTH_WITHOUT_TERMINAL = 140
 WIDEST = 10_000
-stdout = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
-stderr = Console(stderr=True, highlight=False)
+# No emoji: `:x:` in a line of a dialplan or a name is what somebody wrote.
+stdout = Console(
+    highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
+)
+stderr = Console(stderr=True, highlight=False, emoji=False)
 
 
 @contextmanager
@@ -51,7 +54,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, 
         return
     # A pipe takes lines of any length: nothing is cut that another program is to find.
     width = table.__rich_measure__(stdout, stdout.options.update(width=WIDEST)).maximum
-    Console(highlight=False, width=max(width, WIDTH_WITHOUT_TERMINAL)).print(table)
+    Console(highlight=False, emoji=False, width=max(width, WIDTH_WITHOUT_TERMINAL)).print(table)
 
 
 def so_many(count: int, what: str) -> str:

@@ -127,6 +127,9 @@ def check_person(person: Person, phones: Collection[str]) -> None:
         raise PersonInvalid(f"{person.name} is somebody's phone; take another name", field="name")
     if not person.display_name.strip():
         raise PersonInvalid("what others call this person must not be empty", field="display_name")
+    for field, value in (("display_name", person.display_name), ("department", person.department)):
+        if not value.isprintable():
+            raise PersonInvalid("must be one line without control characters", field=field)
     if not person.roles:
         raise PersonInvalid("a person has at least one role", field="roles")
     if person.agent is None and "agent" in person.roles:

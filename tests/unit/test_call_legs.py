@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from operator import attrgetter
 
 import pytest
 from hypothesis import given, settings
@@ -175,7 +176,7 @@ def lost_and_found(ends: float, source: str, cause: int = 44) -> list[Leg]:
         *over(ends, second, source),
         *over(ends, citizen, source),
     ]
-    return list(build_legs(sorted(rows, key=lambda one: one.at)))
+    return list(build_legs(sorted(rows, key=attrgetter("at"))))
 
 
 def test_given_a_phone_that_died_when_citizen_talks_on_and_hangs_up_then_that_is_a_normal_end() -> (

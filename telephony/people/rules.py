@@ -128,7 +128,7 @@ def check_person(person: Person, phones: Collection[str]) -> None:
     if not person.display_name.strip():
         raise PersonInvalid("what others call this person must not be empty", field="display_name")
     for field, value in (("display_name", person.display_name), ("department", person.department)):
-        if not value.isprintable():
+        if any(one in value for one in "\r\n\x00"):
             raise PersonInvalid("must be one line without control characters", field=field)
     if not person.roles:
         raise PersonInvalid("a person has at least one role", field="roles")

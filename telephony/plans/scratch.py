@@ -22,7 +22,7 @@ from telephony.asterisk_program import AsteriskProgram, cache_dir
 from telephony.errors import SetupError
 from telephony.plans.names import Names
 
-START_LIMIT_S = 30.0
+START_LIMIT_S = 90.0
 BOOT_ANSWER_LIMIT_S = 3.0
 ANSWER_LIMIT_S = 20.0
 SURE_CHARACTERS = 20_000

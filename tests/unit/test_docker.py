@@ -170,6 +170,7 @@ def test_the_settings_of_the_containers_are_settings(
         "HOTLINE_AMI_SECRET": "1e" * 12,
         "HOTLINE_ADMIN_TOKEN": "2d" * 12,
         "HOTLINE_AGENTS": '[{"id":"8001","name":"一号坐席","password":"3c3c3c3c3c3c"}]',
+        "HOTLINE_PROXY_ADDRESS": "127.0.0.1",
     }
     for name, value in SERVICES["service"]["environment"].items():
         filled = re.sub(r"\$\{([A-Z_]+)[^}]*\}", lambda found: values[found[1]], value)

@@ -446,7 +446,7 @@ def test_given_little_room_then_it_is_measured_and_each_change_is_told_once(
         states.append(watch.state)
         assert cel_disk.FREE.labels("pbx9")._value.get() == now * MB
     assert states == ["ok", "warning", "warning", "alarm", "ok"]
-    told = capsys.readouterr().out
+    told = "".join(capsys.readouterr())
     for event in ("cel-disk-warning", "cel-disk-alarm", "cel-disk-ok"):
         assert told.count(event) == 1
 

@@ -11,7 +11,7 @@ from telephony.plans.versions import Unfinished, Versions
 from telephony.plans.wanted import extension_steps
 from telephony.plans.ways import FileWay, same
 
-TODO = "`hotline dialplan rollback` puts the old one back; or the running service, by itself"
+REMEDY = "`hotline dialplan rollback` puts the old one back; or the running service, by itself"
 
 
 async def check_loading(patient: Patient) -> Verdict:
@@ -37,7 +37,7 @@ async def check_loading(patient: Patient) -> Verdict:
         f"ended while {note.stage.replace('-', ' ')}{said}; "
         f"the PBX runs {await _running(patient, versions, note)}; "
         f"its files are {await _files(patient, versions, note)}",
-        TODO,
+        REMEDY,
     )
 
 

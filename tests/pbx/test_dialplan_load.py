@@ -276,8 +276,8 @@ def stage_of(loader: Loader) -> str:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait for what is written on disk, which tells nobody."""
-    async with asyncio.timeout(10):
+    """Wait for what is written on disk, which tells nobody. The check's Asterisk starts meanwhile."""
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 (a file)
             await asyncio.sleep(0.02)
 

@@ -276,7 +276,7 @@ def stage_of(loader: Loader) -> str:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait for what is written on disk, which tells nobody. The check's Asterisk starts meanwhile."""
+    """Wait for what is written on disk, which tells nobody; a check's Asterisk may start first."""
     async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 (a file)
             await asyncio.sleep(0.02)

@@ -22,9 +22,12 @@ from telephony.asterisk_program import AsteriskProgram, cache_dir
 from telephony.errors import SetupError
 from telephony.plans.names import Names
 
-START_LIMIT_S = 90.0
+START_LIMIT_S = 30.0
 BOOT_ANSWER_LIMIT_S = 3.0
 ANSWER_LIMIT_S = 20.0
+SOCKET = "asterisk.ctl"
+LONGEST_SOCKET = 107
+"""Bytes of the name of a UNIX socket (unix(7))."""
 SURE_CHARACTERS = 20_000
 """An answer up to this is never cut: it fits into a pipe."""
 TRIES = 5
@@ -181,7 +184,7 @@ class _Scratch:
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(limit_s)
             try:
-                link.connect(str(self.folder / "run" / "asterisk.ctl"))
+                link.connect(str(self.folder / "run" / SOCKET))
                 link.sendall(b"cli quit after %b\0" % command.encode())
                 while part := link.recv(1 << 18):
                     said += part
@@ -235,6 +238,11 @@ def _running(
 ) -> Iterator[_Scratch]:
     with tempfile.TemporaryDirectory(prefix="hotline-scratch-") as name:
         folder = Path(name)
+        if len(os.fsencode(str(folder / "run" / SOCKET))) > LONGEST_SOCKET:
+            raise SetupError(
+                f"the folder for temporary files, {folder.parent}, has too long a name for the "
+                "scratch Asterisk's socket; set TMPDIR to a shorter one"
+            )
         for each in ("etc", "var/keys", "spool", "run", "log"):
             (folder / each).mkdir(parents=True)
         _lay_out(folder, program, {"modules.conf": modules, "logger.conf": QUIET, **files})

@@ -103,7 +103,10 @@ class Judged:
             time.sleep(0.1)
 
     def _is_so(self, outcome: Outcome) -> bool:
-        """Of several that are right: with nobody left, the citizen's call is over."""
+        """Of several that are right: with nobody left the citizen's call is over, and where the
+        agent's phone was to ring it rings (until then the record may not have been written)."""
+        if outcome.end == "phone" and all(one is self.agent for one in self.agent_phone.calls):
+            return False
         return (outcome.end == "nobody") == (self.citizen.state is CallState.ENDED)
 
     def _end_agent(self) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from telephony.asterisk_program import find_asterisk
 from telephony.dialplan import write
+from telephony.errors import SetupError
 from telephony.plans import scratch
 from telephony.plans.check import check_files, check_wanted, rendered
 from telephony.plans.config_lines import read_config
@@ -34,9 +36,27 @@ def running() -> set[str]:
     return found
 
 
-def test_given_our_dialplan_on_disk_then_it_is_well_until_a_line_is_edited_by_hand(
+def test_given_temporary_files_far_down_then_the_scratch_asterisk_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with pytest.raises(SetupError, match="set TMPDIR to a shorter one"):
+        check_wanted(load_settings(pbx={"ami_secret": "a-secret-of-the-tests"}))
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose name leaves room for a socket's, as pytest's own do not in each process."""
+    with tempfile.TemporaryDirectory(prefix="plan-") as name:
+        yield Path(name)
+
+
+def test_given_our_dialplan_on_disk_then_it_is_well_until_a_line_is_edited_by_hand(
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path = short_path
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     settings = load_settings(pbx={"ami_secret": "a-secret-of-the-tests"})
     assert [str(one) for one in check_wanted(settings) if one.severity != "note"] == []

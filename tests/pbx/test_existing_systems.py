@@ -101,8 +101,10 @@ def test_given_a_pbx_with_a_life_of_its_own_when_the_hotline_is_put_beside_it_th
     plain: PlainPbx, phones: dict[str, Softphone], sbc: Sbc, tmp_path: Path
 ) -> None:
     told = [line for line in log(plain) if "WARNING" in line or "ERROR" in line]
-    # Every Asterisk says so that has no minivm.conf; our dialplan needs none.
-    assert [line for line in told if "app_minivm" not in line] == []
+    # Every Asterisk says so that has no minivm.conf; our dialplan needs none. The other is said of
+    # PJSIP's own modules, if two start in one moment.
+    harmless = ("app_minivm", "PJSIP_SAFE_MODULE")
+    assert [line for line in told if not any(one in line for one in harmless)] == []
     settings = settings_for_loads(plain.settings, plain, tmp_path)
     found = check_files([plain.places.etc / "extensions.conf"], settings)
     assert [str(one) for one in found.errors] == []

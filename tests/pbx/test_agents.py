@@ -17,6 +17,7 @@ from tests.pbx.agents_scene import (
     WRAPUP_S,
     Record,
     agents_pbx,
+    assert_free,
     dial,
     is_free,
     is_paused,
@@ -96,7 +97,7 @@ def test_given_wrap_up_when_resuming_then_a_call_comes_at_once_and_the_timer_cha
     talk.citizen.hangup()
     wait_until(lambda: is_paused(pbx, "8001", "wrap-up"), "the wrap-up has begun")
     dial(phone("8001"), RESUME)
-    assert is_free(pbx, "8001")
+    assert_free(pbx, "8001")
     dial(phone("8001"), PAUSE + "1")
     wait_until(lambda: not _timers(pbx), "the timer has ended", WRAPUP_S + 3)
     assert is_paused(pbx, "8001", "1")
@@ -343,7 +344,7 @@ def test_given_citizen_who_does_not_take_it_then_the_agent_is_told_and_the_outco
     rung.wait_ended(2)
     assert record.fact("CALLBACK_ENDED")["outcome"] == outcome
     assert record.facts("TAKEN") == []
-    assert is_free(pbx, "8001")
+    assert_free(pbx, "8001")
 
 
 def test_given_citizen_rings_when_the_agent_hangs_up_then_the_ringing_stops(

@@ -20,8 +20,8 @@ from tests.pbx.agents_scene import (
     RESUME,
     WRAPUP_S,
     agents_pbx,
+    assert_free,
     dial,
-    is_free,
     is_paused,
     member,
 )
@@ -67,7 +67,7 @@ def test_given_agent_when_signing_in_resting_and_signing_out_then_the_pbx_and_th
     phone("8001")
     assert state(service)["state"] == "signed-out"
     assert told(service.post("/agents/8001/sign-in", {}))["state"] == "ready"
-    assert is_free(pbx, "8001")
+    assert_free(pbx, "8001")
     assert code(service.post("/agents/8001/sign-in", {})) == (409, "agent-already-signed-in")
 
     rests = told(service.post("/agents/8001/pause", {"reason": "2"}))
@@ -79,7 +79,7 @@ def test_given_agent_when_signing_in_resting_and_signing_out_then_the_pbx_and_th
     assert told(service.post("/agents/8001/pause", {"reason": "3"}))["reason_en"] == "meeting"
 
     assert told(service.post("/agents/8001/resume", {}))["state"] == "ready"
-    assert is_free(pbx, "8001")
+    assert_free(pbx, "8001")
     assert code(service.post("/agents/8001/resume", {})) == (409, "agent-not-paused")
     assert told(service.post("/agents/8001/sign-out", {}))["state"] == "signed-out"
     assert member(pbx, "8001") == ""
@@ -140,7 +140,7 @@ def test_given_call_then_the_states_are_ringing_talking_wrap_up_and_ready(
     assert not now["paused"]
     assert now["calls_taken"] == before + 1
     assert told(service.post("/agents/8001/resume", {}))["state"] == "ready"
-    assert is_free(pbx, "8001")
+    assert_free(pbx, "8001")
     # A wrap-up that is left alone ends by itself.
     begin_talk(phone(CITIZENS[0]), agent).citizen.hangup()
     wait_until(lambda: state(service)["state"] == "wrap-up", "wrap-up")
@@ -191,7 +191,6 @@ def test_given_number_when_called_back_then_both_talk_the_keys_work_and_it_is_th
 ) -> None:
     talk.citizen.hangup()
     talk.agent.wait_ended(5)
-    case = service.get("/cases")["items"][0]["case"] if service.get("/cases")["items"] else ""
     wait_until(lambda: service.get("/cases")["items"], "the case is on record")
     case = service.get("/cases")["items"][0]["case"]
     citizen, agent, desk = phone(CITIZENS[0]), phone("8001"), phone("110")

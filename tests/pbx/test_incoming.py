@@ -172,7 +172,11 @@ def test_given_another_sides_call_after_hours_when_a_message_is_left_then_it_sta
     set_hours(pbx, "closed")
     outgoing = phone("trunk-110").call(LINE, headers={"X-Case": theirs})
     outgoing.wait_answered(5)
-    wait_until(lambda: service.get("/calls")["items"][0]["state"] == "message", "a message", 5)
+    wait_until(
+        lambda: [one["state"] for one in service.get("/calls")["items"]] == ["message"],
+        "a message",
+        5,
+    )
     [live] = service.get("/calls")["items"]
     assert (live["handed_over_by"], live["their_case"]) == ("110", theirs)
     outgoing.hangup()

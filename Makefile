@@ -37,7 +37,7 @@ lint: .venv/.ready
 
 test: setup lint
 	@scripts/setup-browser
-	@$(PY) -m pytest -n 4 $(ARGS)
+	@scripts/test $(ARGS)
 
 test-all: export SWEEP_ALL = 1
 test-all: test

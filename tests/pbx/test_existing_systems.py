@@ -144,7 +144,7 @@ def test_given_a_pbx_with_a_life_of_its_own_when_the_hotline_is_put_beside_it_th
     talk.agent.wait_ended(5)
     desk.hangup()
     talk.citizen.wait_ended(8)
-    # Two ends that hang up in one moment cross each other on the wire; Asterisk calls that an error.
+    # Two ends that hang up in one moment cross on the wire; Asterisk calls that an error.
     crossed = "Session already DISCONNECTED [reason=200 (OK)]"
     assert [line for line in log(plain) if "ERROR" in line and crossed not in line] == []
 

@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.schemas import Problem
+from api.schemas.base import Problem
 from telephony import logs
 from telephony.errors import HotlineError
 from telephony.plain_words import in_plain_words

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
 
-from api.schemas import Handover
+from api.schemas.calls import Handover
 from api.security import Identity
 from telephony.errors import HotlineError
 

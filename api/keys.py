@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from api.errors import problem_of
 from api.routes.calls import PRESSES, press
-from api.schemas import PressRequest
+from api.schemas.calls import PressRequest
 from telephony.errors import HotlineError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from api import sight
 from api.errors import problem_of
-from api.query_schemas import LegPageQuery, LegQuery
+from api.schemas.record_queries import LegPageQuery, LegQuery
 from telephony.errors import HotlineError
 from telephony.record.queries import LegFilter
 

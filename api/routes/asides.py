@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import Field
 
-from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
+from api.schemas.base import Schema, Word
 from api.security import AsAgent
 from telephony.around import aside
 from telephony.errors import (
@@ -25,12 +25,12 @@ from telephony.errors import (
 
 router = APIRouter(tags=["around a call"])
 
-CallId = Annotated[schemas.Word, Path(description="the call's id or its case")]
+CallId = Annotated[Word, Path(description="the call's id or its case")]
 
 _MOVING = (CallNotFound, WrongState, HandoverRunning, PbxUnavailable, PbxTimeout, PbxRefused)
 
 
-class Aside(schemas.Schema):
+class Aside(Schema):
     """A citizen who was put aside, or taken back."""
 
     call: str
@@ -42,10 +42,10 @@ class Aside(schemas.Schema):
     )
 
 
-class FetchRequest(schemas.Schema):
+class FetchRequest(Schema):
     """Who is to have the parked citizen; their phone rings."""
 
-    agent: schemas.Word | None = Field(
+    agent: Word | None = Field(
         None, description="an agent or desk; not needed with an agent's own token"
     )
 

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from api import schemas
-from api.case_schemas import AuditEntry, AuditQuery
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
+from api.schemas.audit import AuditEntry, AuditQuery
+from api.schemas.base import Page
 from api.security import AsAdmin
 from telephony import audit
 from telephony.errors import DatabaseUnavailable
@@ -22,7 +22,7 @@ router = APIRouter(tags=["audit"], dependencies=[Depends(each_once)])
 
 @router.get(
     "/audit",
-    response_model=schemas.Page[AuditEntry],
+    response_model=Page[AuditEntry],
     responses=problems(InvalidCursor, DatabaseUnavailable),
 )
 async def list_audit(

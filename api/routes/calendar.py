@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from api import calendar_schemas as bodies
 from api.dependencies import TheService, each_once
 from api.errors import problem, problems
+from api.schemas import calendar as bodies
 from api.security import AsAdmin, AsAgent, AsSupervisor, Identity
 from telephony import audit
 from telephony.calendar.files import MAX_BYTES, parse_days

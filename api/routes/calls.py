@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from fastapi import APIRouter, Path
 
-from api import schemas, sight
+from api import sight
 from api.dependencies import TheService
 from api.errors import problems
 from api.idempotency import KEY, KeyReused, Once, TheOnce
+from api.schemas import calls as shapes
+from api.schemas.base import Page, Word
 from api.security import AsAgent, Identity
 from telephony import handover
 from telephony.dialplan import targets
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["calls"])
 
-CallId = Annotated[schemas.Word, Path(description="the call's id or its case")]
+CallId = Annotated[Word, Path(description="the call's id or its case")]
 
 _moving = problems(
     CallNotFound,
@@ -58,21 +60,21 @@ _moving = problems(
 
 
 @router.get("/calls", responses=problems(PbxUnavailable, reads_input=False))
-async def list_calls(service: TheService, who: AsAgent) -> schemas.Page[schemas.Call]:
+async def list_calls(service: TheService, who: AsAgent) -> Page[shapes.Call]:
     """All calls in progress, the oldest first; of several PBXs those that are seen."""
     found = [
         _call(service, site, call, who)
         for site in service.sites.seen()
         for call in site.calls.calls()
     ]
-    return schemas.Page(
+    return Page(
         items=sorted(found, key=lambda call: call.started_at or datetime.min.replace(tzinfo=UTC)),
         next=None,
     )
 
 
 @router.get("/calls/{call_id}", responses=problems(CallNotFound, PbxUnavailable))
-async def get_call(call_id: CallId, service: TheService, who: AsAgent) -> schemas.Call:
+async def get_call(call_id: CallId, service: TheService, who: AsAgent) -> shapes.Call:
     """One call in progress."""
     site = service.sites.call(call_id)
     return _call(service, site, site.calls.call(call_id), who)
@@ -81,12 +83,12 @@ async def get_call(call_id: CallId, service: TheService, who: AsAgent) -> schema
 @router.post("/calls/{call_id}/transfer", status_code=202, responses=_moving)
 async def transfer(
     call_id: CallId,
-    body: schemas.PressRequest,
+    body: shapes.PressRequest,
     service: TheService,
     who: AsAgent,
     once: TheOnce,
     idempotency_key: KEY = None,
-) -> schemas.Handover:
+) -> shapes.Handover:
     """One-key transfer (一键转接): the desk rings; unless it takes the call, caller and agent are
     back together at once.
 
@@ -99,12 +101,12 @@ async def transfer(
 @router.post("/calls/{call_id}/conference", status_code=202, responses=_moving)
 async def three_way(
     call_id: CallId,
-    body: schemas.PressRequest,
+    body: shapes.PressRequest,
     service: TheService,
     who: AsAgent,
     once: TheOnce,
     idempotency_key: KEY = None,
-) -> schemas.Handover:
+) -> shapes.Handover:
     """Three-way call (三方通话): the desk is called in while agent and citizen go on talking."""
     return await press("conference", service, call_id, body, who, once, idempotency_key)
 
@@ -112,12 +114,12 @@ async def three_way(
 @router.post("/calls/{call_id}/consult", status_code=202, responses=_moving)
 async def consult(
     call_id: CallId,
-    body: schemas.PressRequest,
+    body: shapes.PressRequest,
     service: TheService,
     who: AsAgent,
     once: TheOnce,
     idempotency_key: KEY = None,
-) -> schemas.Handover:
+) -> shapes.Handover:
     """Ask a desk first (先问后转): the citizen hears music while the agent speaks to it; then
     complete, cancel or join the hand-over."""
     return await press("consult", service, call_id, body, who, once, idempotency_key)
@@ -143,14 +145,14 @@ async def press(
     key: str,
     service: Service,
     call_id: str,
-    body: schemas.PressRequest,
+    body: shapes.PressRequest,
     who: Identity,
     once: Once,
     idempotency_key: str | None,
-) -> schemas.Handover:
+) -> shapes.Handover:
     """Press a key on a call, as this identity may; once, however often it is sent."""
 
-    async def work() -> schemas.Handover:
+    async def work() -> shapes.Handover:
         desk, reason = body.desk, body.reason
         site = service.sites.call(call_id)
         if desk is None:
@@ -163,7 +165,7 @@ async def press(
 
 
 @router.get("/desks", responses=problems(reads_input=False))
-async def list_desks(service: TheService, _who: AsAgent) -> schemas.Page[schemas.Desk]:
+async def list_desks(service: TheService, _who: AsAgent) -> Page[shapes.Desk]:
     """The desks, groups and outside numbers that calls can be handed to."""
     settings = service.settings
     rings = {target.id: target for target in targets(settings)}
@@ -172,7 +174,7 @@ async def list_desks(service: TheService, _who: AsAgent) -> schemas.Page[schemas
         *(_desk("group", one.id, one, rings[one.id]) for one in settings.groups),
         *(_desk("outside", one.number, one, one) for one in settings.outside),
     ]
-    return schemas.Page(items=items, next=None)
+    return Page(items=items, next=None)
 
 
 def _desk(
@@ -181,8 +183,8 @@ def _desk(
     named: Desk | Group | Outside,
     rings: Target | Outside,
     department: str = "",
-) -> schemas.Desk:
-    return schemas.Desk(
+) -> shapes.Desk:
+    return shapes.Desk(
         id=name,
         kind=kind,
         name=named.name,
@@ -192,14 +194,14 @@ def _desk(
     )
 
 
-def _call(service: Service, site: Site, call: live_model.Call, who: Identity) -> schemas.Call:
+def _call(service: Service, site: Site, call: live_model.Call, who: Identity) -> shapes.Call:
     mark = service.nuisance.shape_of(call.citizen.caller) if call.citizen else None
     shape = call_shape(call, site.name, mark)
-    return schemas.Call.model_validate(shape if sight.sees_live(who) else mask_call(shape))
+    return shapes.Call.model_validate(shape if sight.sees_live(who) else mask_call(shape))
 
 
-def _handover(begun: handover.Handover) -> schemas.Handover:
-    return schemas.Handover(
+def _handover(begun: handover.Handover) -> shapes.Handover:
+    return shapes.Handover(
         id=begun.id,
         call=begun.call,
         case=begun.case,

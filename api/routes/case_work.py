@@ -8,12 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path
 from starlette.responses import Response
 
-from api import case_schemas as bodies
-from api import schemas, sight
+from api import sight
 from api.dependencies import TheService
 from api.errors import problems
 from api.idempotency import KEY
 from api.routes import answers
+from api.schemas import case_work as bodies
+from api.schemas.base import Word
+from api.schemas.record import Case, CaseDetails
 from api.security import AsAgent, Identity
 from telephony.cases.book import FIELDS, VersionConflict, VersionNeeded
 from telephony.cases.work import Action, Actor
@@ -31,7 +33,7 @@ from telephony.service import Service
 
 router = APIRouter(tags=["cases"])
 
-CaseNumber = Annotated[schemas.Word, Path(description="the case's number")]
+CaseNumber = Annotated[Word, Path(description="the case's number")]
 IfMatch = Annotated[
     str | None,
     Header(
@@ -49,7 +51,7 @@ def _actor(who: Identity) -> Actor:
 
 @router.patch(
     "/cases/{case}",
-    response_model=schemas.CaseDetails,
+    response_model=CaseDetails,
     responses=problems(
         CaseNotFound,
         NotAllowed,
@@ -97,7 +99,7 @@ def _version(tag: str) -> int:
 
 @router.post(
     "/cases/{case}/calls",
-    response_model=schemas.Case,
+    response_model=Case,
     responses=problems(CallNotFound, CaseNotFound, NotAllowed, WrongState, DatabaseUnavailable),
 )
 async def attach_call(
@@ -108,7 +110,7 @@ async def attach_call(
     return await _shown(service, case, who)
 
 
-@router.post("/cases/{case}/accept", response_model=schemas.Case, responses=_worked)
+@router.post("/cases/{case}/accept", response_model=Case, responses=_worked)
 async def accept_case(
     case: CaseNumber, body: bodies.AcceptRequest, service: TheService, who: AsAgent
 ) -> Response:
@@ -117,7 +119,7 @@ async def accept_case(
     return await _shown(service, case, who)
 
 
-@router.post("/cases/{case}/decline", response_model=schemas.Case, responses=_worked)
+@router.post("/cases/{case}/decline", response_model=Case, responses=_worked)
 async def decline_case(
     case: CaseNumber, body: bodies.DeclineRequest, service: TheService, who: AsAgent
 ) -> Response:
@@ -127,7 +129,7 @@ async def decline_case(
     return await _shown(service, case, who)
 
 
-@router.post("/cases/{case}/return", response_model=schemas.Case, responses=_worked)
+@router.post("/cases/{case}/return", response_model=Case, responses=_worked)
 async def return_case(
     case: CaseNumber,
     body: bodies.ReasonRequest,
@@ -139,7 +141,7 @@ async def return_case(
     return await _act(service, case, "return", who, body.reason, idempotency_key)
 
 
-@router.post("/cases/{case}/feedback", response_model=schemas.Case, responses=_worked)
+@router.post("/cases/{case}/feedback", response_model=Case, responses=_worked)
 async def give_feedback(
     case: CaseNumber,
     body: bodies.FeedbackRequest,
@@ -151,7 +153,7 @@ async def give_feedback(
     return await _act(service, case, "feedback", who, body.text, idempotency_key)
 
 
-@router.post("/cases/{case}/close", response_model=schemas.Case, responses=_worked)
+@router.post("/cases/{case}/close", response_model=Case, responses=_worked)
 async def close_case(
     case: CaseNumber,
     body: bodies.CloseRequest,
@@ -163,7 +165,7 @@ async def close_case(
     return await _act(service, case, "close", who, body.result or "", idempotency_key)
 
 
-@router.post("/cases/{case}/reopen", response_model=schemas.Case, responses=_worked)
+@router.post("/cases/{case}/reopen", response_model=Case, responses=_worked)
 async def reopen_case(
     case: CaseNumber,
     body: bodies.ReasonRequest,

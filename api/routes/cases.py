@@ -8,11 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from api import query_schemas, schemas, sight
-from api.case_schemas import Story
+from api import sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
+from api.schemas.base import Page, Word
+from api.schemas.record import Case, Story, WholeCase
+from api.schemas.record_queries import CasePageQuery
 from api.security import AsAgent
 from telephony.cases import queries as case_queries
 from telephony.deadlines import queries as deadline_queries
@@ -25,11 +27,11 @@ router = APIRouter(tags=["cases"], dependencies=[Depends(each_once)])
 
 @router.get(
     "/cases",
-    response_model=schemas.Page[schemas.Case],
+    response_model=Page[Case],
     responses=problems(queries.InvalidCursor, DatabaseUnavailable),
 )
 async def list_cases(
-    query: Annotated[query_schemas.CasePageQuery, Query()], service: TheService, who: AsAgent
+    query: Annotated[CasePageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
     """Cases, newest first; with `sort=due` those with a deadline, the earliest first."""
     filters = queries.CaseFilter(
@@ -57,12 +59,10 @@ async def list_cases(
 
 @router.get(
     "/cases/{case}",
-    response_model=schemas.WholeCase,
+    response_model=WholeCase,
     responses=problems(CaseNotFound, DatabaseUnavailable),
 )
-async def get_case(
-    case: Annotated[schemas.Word, Path()], service: TheService, who: AsAgent
-) -> Response:
+async def get_case(case: Annotated[Word, Path()], service: TheService, who: AsAgent) -> Response:
     """One case with its details, its legs, its hand-overs and its ledger.
 
     The `ETag` is the version of its details, for a change by PATCH.
@@ -80,9 +80,7 @@ async def get_case(
     response_model=Story,
     responses=problems(CaseNotFound, DatabaseUnavailable),
 )
-async def get_story(
-    case: Annotated[schemas.Word, Path()], service: TheService, who: AsAgent
-) -> Response:
+async def get_story(case: Annotated[Word, Path()], service: TheService, who: AsAgent) -> Response:
     """One case and everything that happened in it, in the order of time."""
     found = await case_queries.story(service.database, case)
     shown = await sight.one(service.database, who, found, mask_story, "story", case)

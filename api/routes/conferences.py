@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from pydantic import Field
 
-from api import schemas, sight
+from api import sight
 from api.dependencies import TheService
 from api.errors import problems
-from api.schemas import Reason, Schema, Word
+from api.schemas.base import Page, Reason, Schema, Word
+from api.schemas.calls import Handover, RunningHandover
 from api.security import AsAgent, Identity
 from telephony import handover
 from telephony.errors import (
@@ -71,7 +72,7 @@ class Conference(Schema):
     recording: Recording
     max_parties: int
     parties: list[ConferenceParty]
-    calling: schemas.RunningHandover | None = Field(description="who is being called in now")
+    calling: RunningHandover | None = Field(description="who is being called in now")
 
 
 class InviteRequest(Schema):
@@ -102,10 +103,10 @@ class Decision(Schema):
 
 
 @router.get("", responses=problems(*_pbx, reads_input=False))
-async def list_conferences(service: TheService, who: AsAgent) -> schemas.Page[Conference]:
+async def list_conferences(service: TheService, who: AsAgent) -> Page[Conference]:
     """All three-way calls that go on, the oldest first."""
     found = [one for site in service.sites.seen() for one in await site.room_controls.conferences()]
-    return schemas.Page(items=[_shape(service, who, one) for one in found], next=None)
+    return Page(items=[_shape(service, who, one) for one in found], next=None)
 
 
 @router.get("/{conference_id}", responses=_looking)
@@ -173,7 +174,7 @@ async def put_party_out(
 @router.post("/{conference_id}/invite", status_code=202, responses=_calling)
 async def invite_party(
     conference_id: ConferenceId, body: InviteRequest, service: TheService, who: AsAgent
-) -> schemas.Handover:
+) -> Handover:
     """Call another desk in while the others go on talking."""
     begun = await service.sites.room(conference_id).room_controls.invite(
         conference_id, body.desk, agent=who.agent, reason=body.reason
@@ -220,7 +221,7 @@ async def resume_recording(
 @router.post("/{conference_id}/transfer", status_code=202, responses=_calling)
 async def transfer_out(
     conference_id: ConferenceId, body: InviteRequest, service: TheService, who: AsAgent
-) -> schemas.Handover:
+) -> Handover:
     """Hand the citizen over out of the room: the other parties are released, then it is a one-key
     transfer. Unless the desk takes the call, citizen and agent are back together at once."""
     begun = await service.sites.room(conference_id).room_controls.transfer(
@@ -276,7 +277,7 @@ def _shape(service: TheService, who: Identity, conference: room_model.Conference
             for one in conference.parties
         ],
         calling=running
-        and schemas.RunningHandover(
+        and RunningHandover(
             id=running.id,
             desk=running.desk,
             by=running.by,
@@ -287,8 +288,8 @@ def _shape(service: TheService, who: Identity, conference: room_model.Conference
     )
 
 
-def _handover(begun: handover.Handover) -> schemas.Handover:
-    return schemas.Handover(
+def _handover(begun: handover.Handover) -> Handover:
+    return Handover(
         id=begun.id,
         call=begun.call,
         case=begun.case,

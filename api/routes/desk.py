@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Path
 
-from api import schemas, sight
+from api import sight
 from api.dependencies import TheService
-from api.desk_schemas import BrowserPhone, Caller, DeskPhone
 from api.errors import problems
+from api.schemas.base import Word
+from api.schemas.desk import BrowserPhone, Caller, DeskPhone
+from api.schemas.record import Case
 from api.security import AsAgent, AsOneself
 from telephony.errors import (
     AgentNotFound,
@@ -74,7 +76,7 @@ def _browser(settings: Settings, agent: Agent) -> BrowserPhone | None:
     responses=problems(CallNotFound, WrongState, PbxUnavailable, PbxTimeout, PbxRefused),
 )
 async def answer_call(
-    call_id: Annotated[schemas.Word, Path(description="the call's id or its case")],
+    call_id: Annotated[Word, Path(description="the call's id or its case")],
     service: TheService,
     who: AsAgent,
 ) -> None:
@@ -99,7 +101,7 @@ async def answer_call(
     responses=problems(CallNotFound, PbxUnavailable, DatabaseUnavailable),
 )
 async def get_caller(
-    call_id: Annotated[schemas.Word, Path(description="the call's id or its case")],
+    call_id: Annotated[Word, Path(description="the call's id or its case")],
     service: TheService,
     who: AsAgent,
 ) -> Caller:
@@ -120,7 +122,7 @@ async def get_caller(
     )
     rows = (await sight.page(service.database, who, found, mask_case)).items
     own = next((row for row in rows if row["case"] == call.case), None)
-    before = [schemas.Case.model_validate(row) for row in rows if row is not own][:BEFORE]
+    before = [Case.model_validate(row) for row in rows if row is not own][:BEFORE]
     full = own["line"] if own else None
     name = next((one.name for one in settings.every_line if one.full_number == full), None)
     return Caller(

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api import dialplan_schemas as shapes
 from api.dependencies import TheService, each_once
 from api.errors import problems
+from api.schemas import dialplan as shapes
 from api.security import AsAdmin
 from telephony import audit
 from telephony.dialplan import DialplanError

@@ -20,8 +20,8 @@ from pydantic import ValidationError, field_validator
 
 from api import sight
 from api.errors import bad_request, problems
-from api.live_schemas import LiveFrame
-from api.schemas import Schema, Word
+from api.schemas.base import Schema, Word
+from api.schemas.live import LiveFrame
 from api.security import NOT_SIGNED_IN, AsAgent, Identity
 from telephony import logs
 from telephony.errors import HotlineError

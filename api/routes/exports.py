@@ -10,12 +10,13 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import schemas, sight
+from api import sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
-from api.export_schemas import Export, ExportPageQuery, ExportRequest
 from api.files import RANGE, SentFile
 from api.routes.answers import attached_as
+from api.schemas.base import Page, Word
+from api.schemas.exports import Export, ExportPageQuery, ExportRequest
 from api.security import AsExporter, Identity
 from telephony import audit
 from telephony.audit import in_words
@@ -30,7 +31,7 @@ from telephony.record.query_parts import InvalidCursor, Row
 
 router = APIRouter(tags=["exports"], dependencies=[Depends(each_once)])
 
-ExportId = Annotated[schemas.Word, Path(description="the export's id")]
+ExportId = Annotated[Word, Path(description="the export's id")]
 PREFIX = "/api/v1"
 _MEDIA = {
     "csv": "text/csv; charset=utf-8",
@@ -72,10 +73,10 @@ async def begin_export(
 @router.get("/exports", responses=problems(InvalidCursor, DatabaseUnavailable))
 async def list_exports(
     query: Annotated[ExportPageQuery, Query()], service: TheService, _who: AsExporter
-) -> schemas.Page[Export]:
+) -> Page[Export]:
     """Exports, the newest first."""
     found = await service.exports.page(limit=query.limit, cursor=query.cursor)
-    return schemas.Page(items=[_shape(job) for job in found.items], next=found.next)
+    return Page(items=[_shape(job) for job in found.items], next=found.next)
 
 
 @router.get("/exports/{export}", responses=problems(ExportNotFound, DatabaseUnavailable))

@@ -9,12 +9,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import HTMLResponse, Response
 
-from api import figure_schemas as schemas
 from api import sight
-from api.case_schemas import CaseFigures, FiguresQuery
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
+from api.schemas import figures as shapes
+from api.schemas.figures import CaseFigures, FiguresQuery
 from api.security import AsSupervisor
 from telephony import audit
 from telephony.cases import queries as case_queries
@@ -35,10 +35,10 @@ router = APIRouter(prefix="/figures", tags=["figures"], dependencies=[Depends(ea
 
 
 @router.get(
-    "", response_model=schemas.FigurePage, responses=problems(TooManyFigures, DatabaseUnavailable)
+    "", response_model=shapes.FigurePage, responses=problems(TooManyFigures, DatabaseUnavailable)
 )
 async def list_figures(
-    query: Annotated[schemas.PeriodsQuery, Query()], service: TheService, _who: AsSupervisor
+    query: Annotated[shapes.PeriodsQuery, Query()], service: TheService, _who: AsSupervisor
 ) -> Response:
     """Calls, answers, talks, hand-overs, messages by day, week or month, in all or by member."""
     database, days = service.database, (query.since, query.until)
@@ -56,7 +56,7 @@ async def list_figures(
     )
 
 
-@router.get("/now", response_model=schemas.Now, responses=problems(DatabaseUnavailable))
+@router.get("/now", response_model=shapes.Now, responses=problems(DatabaseUnavailable))
 async def figures_now(service: TheService, _who: AsSupervisor) -> Response:
     """The connect rate of the last 24 hours and the rest, straight from the record."""
     found = await last_24_hours(service.database, datetime.now(UTC))
@@ -71,9 +71,9 @@ async def figures_now(service: TheService, _who: AsSupervisor) -> Response:
     )
 
 
-@router.get("/topics", response_model=schemas.HotTopics, responses=problems(DatabaseUnavailable))
+@router.get("/topics", response_model=shapes.HotTopics, responses=problems(DatabaseUnavailable))
 async def list_topics(
-    query: Annotated[schemas.DaysQuery, Query()], service: TheService, who: AsSupervisor
+    query: Annotated[shapes.DaysQuery, Query()], service: TheService, who: AsSupervisor
 ) -> Response:
     """Matters and words of summaries that rose, and who called again and again."""
     found = await hot_topics(service.database, query.since, query.until)
@@ -95,7 +95,7 @@ async def list_topics(
     },
 )
 async def monthly_report(
-    month: Annotated[schemas.Month, Path(description="2026-11")],
+    month: Annotated[shapes.Month, Path(description="2026-11")],
     service: TheService,
     _who: AsSupervisor,
 ) -> Response:

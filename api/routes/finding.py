@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from api import finding_schemas as shapes
-from api import schemas, sight
+from api import sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
+from api.schemas import finding as shapes
+from api.schemas.base import Word
 from api.security import AsAgent, AsSupervisor
 from telephony import audit
 from telephony.errors import CaseNotFound, DatabaseUnavailable, LegNotFound
@@ -47,8 +48,8 @@ async def find(
     responses=problems(LegNotFound, DatabaseUnavailable),
 )
 async def get_call_of_leg(
-    pbx: Annotated[schemas.Word, Path()],
-    uniqueid: Annotated[schemas.Word, Path()],
+    pbx: Annotated[Word, Path()],
+    uniqueid: Annotated[Word, Path()],
     service: TheService,
     who: AsAgent,
 ) -> Response:
@@ -68,7 +69,7 @@ async def get_call_of_leg(
     responses=problems(CaseNotFound, DatabaseUnavailable),
 )
 async def check_ledger(
-    case: Annotated[schemas.Word, Path()], service: TheService, _who: AsAgent
+    case: Annotated[Word, Path()], service: TheService, _who: AsAgent
 ) -> Response:
     """Whether every entry of a case's ledger is as it was written, by its hashes."""
     found = await verify_case(service.database, case)

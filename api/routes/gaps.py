@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from api import schemas
 from api.dependencies import TheService, each_once
 from api.errors import problems
-from api.gap_schemas import GapQuery, RecordGap
 from api.routes import answers
+from api.schemas.base import Page
+from api.schemas.gaps import GapQuery, RecordGap
 from api.security import AsSupervisor
 from telephony.errors import DatabaseUnavailable
 from telephony.record.gap_store import list_gaps
@@ -22,7 +22,7 @@ router = APIRouter(tags=["legs"], dependencies=[Depends(each_once)])
 
 @router.get(
     "/gaps",
-    response_model=schemas.Page[RecordGap],
+    response_model=Page[RecordGap],
     responses=problems(InvalidCursor, DatabaseUnavailable),
 )
 async def gaps(

@@ -7,10 +7,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from api import query_schemas, schemas, sight
+from api import sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
+from api.schemas.base import Page, Word
+from api.schemas.calls import Handover, TransferRequest
+from api.schemas.record import HandoverWithDetails, RecordedHandover
+from api.schemas.record_queries import HandoverPageQuery
 from api.security import AsAgent, Identity
 from telephony.cases.dispatch import DISPATCH_ID, Decision, Dispatch
 from telephony.cases.work import Actor
@@ -31,29 +35,29 @@ from telephony.service import Service
 
 router = APIRouter(tags=["hand-overs"], dependencies=[Depends(each_once)])
 
-HandoverId = Annotated[schemas.Word, Path(description="the hand-over's id")]
+HandoverId = Annotated[Word, Path(description="the hand-over's id")]
 
 _told = problems(HandoverNotFound, NotAllowed, WrongState, PbxUnavailable, PbxTimeout)
 
 
 @router.get("/handovers/running", responses=problems(PbxUnavailable))
-async def running_handovers(service: TheService, _who: AsAgent) -> schemas.Page[schemas.Handover]:
+async def running_handovers(service: TheService, _who: AsAgent) -> Page[Handover]:
     """The hand-overs that run now."""
     items = [
         _handover(call, running)
         for site in service.sites.seen()
         for call, running in site.handovers.running()
     ]
-    return schemas.Page(items=items, next=None)
+    return Page(items=items, next=None)
 
 
 @router.get(
     "/handovers",
-    response_model=schemas.Page[schemas.RecordedHandover],
+    response_model=Page[RecordedHandover],
     responses=problems(queries.InvalidCursor, DatabaseUnavailable),
 )
 async def list_handovers(
-    query: Annotated[query_schemas.HandoverPageQuery, Query()], service: TheService, who: AsAgent
+    query: Annotated[HandoverPageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
     """Hand-overs on record, newest first."""
     filters = queries.HandoverFilter(
@@ -72,7 +76,7 @@ async def list_handovers(
 
 @router.get(
     "/handovers/{handover}",
-    response_model=schemas.HandoverWithDetails,
+    response_model=HandoverWithDetails,
     responses=problems(HandoverNotFound, DatabaseUnavailable),
 )
 async def get_handover(handover: HandoverId, service: TheService, who: AsAgent) -> Response:
@@ -84,31 +88,31 @@ async def get_handover(handover: HandoverId, service: TheService, who: AsAgent) 
 
 
 @router.post("/handovers/{handover}/complete", status_code=202, responses=_told)
-async def complete(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
+async def complete(handover: HandoverId, service: TheService, who: AsAgent) -> Handover:
     """After asking a desk: the agent leaves, citizen and desk talk."""
     return await _tell(service, "complete", handover, who)
 
 
 @router.post("/handovers/{handover}/cancel", status_code=202, responses=_told)
-async def cancel(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
+async def cancel(handover: HandoverId, service: TheService, who: AsAgent) -> Handover:
     """While asking a desk: the agent takes the citizen back."""
     return await _tell_either(service, "cancel", handover, who)
 
 
 @router.post("/handovers/{handover}/join", status_code=202, responses=_told)
-async def join(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
+async def join(handover: HandoverId, service: TheService, who: AsAgent) -> Handover:
     """After asking a desk: all three talk (三方通话)."""
     return await _tell(service, "join", handover, who)
 
 
 @router.post("/handovers/{handover}/confirm", status_code=202, responses=_told)
-async def confirm(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
+async def confirm(handover: HandoverId, service: TheService, who: AsAgent) -> Handover:
     """The desk takes the call, as by pressing 1 on its phone."""
     return await _tell_either(service, "confirm", handover, who)
 
 
 @router.post("/handovers/{handover}/decline", status_code=202, responses=_told)
-async def decline(handover: HandoverId, service: TheService, who: AsAgent) -> schemas.Handover:
+async def decline(handover: HandoverId, service: TheService, who: AsAgent) -> Handover:
     """The desk refuses; the citizen is back with the agent at once."""
     return await _tell_either(service, "decline", handover, who)
 
@@ -119,11 +123,11 @@ async def decline(handover: HandoverId, service: TheService, who: AsAgent) -> sc
     responses=problems(CaseNotFound, DeskNotFound, NotAllowed, WrongState, DatabaseUnavailable),
 )
 async def dispatch(
-    case: Annotated[schemas.Word, Path()],
-    body: schemas.TransferRequest,
+    case: Annotated[Word, Path()],
+    body: TransferRequest,
     service: TheService,
     who: AsAgent,
-) -> schemas.Handover:
+) -> Handover:
     """Hand a case to a desk without a call (派单); it moves when the desk confirms.
 
     For the side that answers for it or had first contact, for anybody while nobody has it.
@@ -144,7 +148,7 @@ async def _tell(
     told: Literal["complete", "join", "confirm", "decline", "cancel"],
     handover: str,
     who: Identity,
-) -> schemas.Handover:
+) -> Handover:
     commands = service.sites.handover(handover).handovers
     call, _ = commands.find(handover)
     command = {
@@ -159,15 +163,15 @@ async def _tell(
 
 async def _tell_either(
     service: Service, decision: Decision, handover: str, who: Identity
-) -> schemas.Handover:
+) -> Handover:
     """A hand-over of a call, or a dispatch: their ids tell them apart."""
     if DISPATCH_ID.fullmatch(handover):
         return _dispatch(await service.case_book.decide(handover, decision, actor=_actor(who)))
     return await _tell(service, decision, handover, who)
 
 
-def _dispatch(one: Dispatch) -> schemas.Handover:
-    return schemas.Handover(
+def _dispatch(one: Dispatch) -> Handover:
+    return Handover(
         id=one.id,
         call="",
         case=one.case,
@@ -178,8 +182,8 @@ def _dispatch(one: Dispatch) -> schemas.Handover:
     )
 
 
-def _handover(call: Call, running: RunningHandover) -> schemas.Handover:
-    return schemas.Handover(
+def _handover(call: Call, running: RunningHandover) -> Handover:
+    return Handover(
         id=running.id,
         call=call.id,
         case=call.case,

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from api import schemas
 from api.dependencies import TheService
 from api.errors import NotReady, problems
+from api.schemas.health import Health, PbxReady, Ready
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-async def healthz() -> schemas.Health:
+async def healthz() -> Health:
     """The process answers. Says nothing about its parts: do not restart it for those."""
-    return schemas.Health(status="ok")
+    return Health(status="ok")
 
 
 @router.get("/readyz", responses={503: problems(NotReady)[503]})
-async def readyz(service: TheService) -> schemas.Ready:
+async def readyz(service: TheService) -> Ready:
     """All parts work: the link to the PBX, the picture of its calls, the database, the recorder."""
     parts = await service.not_ready()
     if parts:
         raise NotReady(f"not ready: {', '.join(parts)}", parts=", ".join(parts))
     pbxs = {
-        site.name: schemas.PbxReady(
-            link="up" if site.link_up else "down", record=site.record_kept()
-        )
+        site.name: PbxReady(link="up" if site.link_up else "down", record=site.record_kept())
         for site in service.sites
     }
-    return schemas.Ready(status="ready", pbxs=pbxs)
+    return Ready(status="ready", pbxs=pbxs)

@@ -8,13 +8,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response, StreamingResponse
 
-from api import query_schemas, schemas, sight
+from api import sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
-from api.export_schemas import LegExportQuery
 from api.quick_legs import filter_of
 from api.routes import answers
 from api.routes.answers import attached_as
+from api.schemas.base import Page, Word
+from api.schemas.exports import LegExportQuery
+from api.schemas.record import Leg
+from api.schemas.record_queries import LegPageQuery
 from api.security import AsAgent, AsExporter
 from telephony import audit
 from telephony.audit import in_words
@@ -34,11 +37,11 @@ _CSV: dict[int | str, dict[str, Any]] = {
 
 @router.get(
     "/legs",
-    response_model=schemas.Page[schemas.Leg],
+    response_model=Page[Leg],
     responses=problems(queries.InvalidCursor, DatabaseUnavailable),
 )
 async def list_legs(
-    query: Annotated[query_schemas.LegPageQuery, Query()], service: TheService, who: AsAgent
+    query: Annotated[LegPageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
     """Legs, newest first."""
     filters, limit, cursor = filter_of(query), query.limit, query.cursor
@@ -90,12 +93,12 @@ async def export_legs(
 
 @router.get(
     "/legs/{pbx}/{uniqueid}",
-    response_model=schemas.Leg,
+    response_model=Leg,
     responses=problems(LegNotFound, DatabaseUnavailable),
 )
 async def get_leg(
-    pbx: Annotated[schemas.Word, Path()],
-    uniqueid: Annotated[schemas.Word, Path()],
+    pbx: Annotated[Word, Path()],
+    uniqueid: Annotated[Word, Path()],
     service: TheService,
     who: AsAgent,
 ) -> Response:

@@ -11,10 +11,10 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from api import matter_schemas as bodies
-from api import schemas
 from api.dependencies import TheService, each_once
 from api.errors import problem, problems
+from api.schemas import matters as bodies
+from api.schemas.base import Page, Word
 from api.security import AsAdmin, AsAgent, AsSupervisor, Identity
 from telephony import audit
 from telephony.errors import CaseNotFound, DatabaseUnavailable, HotlineError
@@ -105,12 +105,10 @@ def _shape(one: Matter) -> dict[str, Any]:
 
 
 @router.get("/matters/versions", responses=problems(DatabaseUnavailable, reads_input=False))
-async def list_versions(
-    service: TheService, _who: AsSupervisor
-) -> schemas.Page[bodies.MatterVersion]:
+async def list_versions(service: TheService, _who: AsSupervisor) -> Page[bodies.MatterVersion]:
     """All imports of the directory, the newest first."""
     found = await service.matters.versions()
-    return schemas.Page(items=[_version(one) for one in found], next=None)
+    return Page(items=[_version(one) for one in found], next=None)
 
 
 @router.post(
@@ -221,7 +219,7 @@ async def get_matter(
     responses=problems(CaseNotFound, DatabaseUnavailable),
 )
 async def get_proposal(
-    case: Annotated[schemas.Word, Path()], service: TheService, _who: AsAgent
+    case: Annotated[Word, Path()], service: TheService, _who: AsAgent
 ) -> bodies.Proposal:
     """Whom to hand a case to by its matter, and why; a transfer without a desk goes there."""
     found = await service.proposals.of_case(case)

@@ -7,11 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from api import agent_schemas, schemas, sight
+from api import sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.files import RANGE, SentFile
-from api.message_schemas import (
+from api.routes import answers
+from api.routes.agents import callback_shown, may_act
+from api.schemas.agents import Callback
+from api.schemas.base import Page, Word
+from api.schemas.messages import (
     AnsweredRequest,
     GiveRequest,
     Message,
@@ -20,8 +24,6 @@ from api.message_schemas import (
     TakeRequest,
     WaitingQuery,
 )
-from api.routes import answers
-from api.routes.agents import callback_shown, may_act
 from api.security import RANKS, AsAgent, AsListener, Identity
 from telephony import audit
 from telephony.errors import (
@@ -50,14 +52,14 @@ from telephony.service import Service
 
 router = APIRouter(tags=["messages"], dependencies=[Depends(each_once)])
 
-MessageId = Annotated[schemas.Word, Path(description="the message's id")]
+MessageId = Annotated[Word, Path(description="the message's id")]
 
 _acting = (MessageNotFound, AgentNotFound, NotAllowed, WrongState, MessageHeld, DatabaseUnavailable)
 
 
 @router.get(
     "/messages",
-    response_model=schemas.Page[Message],
+    response_model=Page[Message],
     responses=problems(InvalidCursor, DatabaseUnavailable),
 )
 async def list_left_messages(
@@ -78,7 +80,7 @@ async def list_left_messages(
 
 @router.get(
     "/callbacks",
-    response_model=schemas.Page[Message],
+    response_model=Page[Message],
     responses=problems(InvalidCursor, DatabaseUnavailable),
 )
 async def list_callbacks(
@@ -186,7 +188,7 @@ async def answer_message(
 )
 async def call_message_back(
     message: MessageId, service: TheService, who: AsAgent, body: TakeRequest | None = None
-) -> agent_schemas.Callback:
+) -> Callback:
     """Call the citizen back: the agent's phone rings, then the citizen's; the agent has it then.
 
     How it came out is at `GET /api/v1/callbacks/{callback_id}`, and with the message.

@@ -7,10 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from api import schemas, sight
-from api.case_schemas import NuisanceCase, NuisanceMark, NuisanceNumber
+from api import sight
 from api.dependencies import TheService
 from api.errors import problems
+from api.schemas.base import Page, Word
+from api.schemas.nuisance import NuisanceCase, NuisanceMark, NuisanceNumber
 from api.security import AsSupervisor, Identity
 from telephony.cases.nuisance import Mark, NuisanceNotFound
 from telephony.errors import CaseNotFound, DatabaseUnavailable, InvalidValue, WrongState
@@ -40,10 +41,10 @@ async def mark_nuisance(
 
 
 @router.get("/nuisance", responses=problems(DatabaseUnavailable, reads_input=False))
-async def list_nuisance(service: TheService, who: AsSupervisor) -> schemas.Page[NuisanceMark]:
+async def list_nuisance(service: TheService, who: AsSupervisor) -> Page[NuisanceMark]:
     """The marks that count now, the newest first."""
     items = [_shown(mark, who) for mark in await service.nuisance.marks()]
-    return schemas.Page(items=items, next=None)
+    return Page(items=items, next=None)
 
 
 @router.delete(
@@ -52,7 +53,7 @@ async def list_nuisance(service: TheService, who: AsSupervisor) -> schemas.Page[
     responses=problems(NuisanceNotFound, DatabaseUnavailable),
 )
 async def unmark_nuisance(
-    mark: Annotated[schemas.Word, Path()], service: TheService, who: AsSupervisor
+    mark: Annotated[Word, Path()], service: TheService, who: AsSupervisor
 ) -> None:
     """Take a mark off before its end."""
     await service.nuisance.unmark(mark, by=who.name)

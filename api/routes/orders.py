@@ -10,11 +10,11 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from api import order_schemas as shapes
-from api import schemas
 from api.dependencies import TheService, each_once
 from api.errors import bad_request, problems
 from api.routes import answers
+from api.schemas import orders as shapes
+from api.schemas.base import Page
 from api.security import AsAnybody, AsExporter
 from telephony.errors import DatabaseUnavailable, HotlineError, WrongState
 from telephony.orders.book import OrderKeyReused, OrderNotFound, OrderReplayed
@@ -105,7 +105,7 @@ async def order_schema(_who: AsAnybody) -> dict[str, Any]:
 
 @router.get(
     "/orders",
-    response_model=schemas.Page[shapes.WorkOrder],
+    response_model=Page[shapes.WorkOrder],
     responses=problems(DatabaseUnavailable),
 )
 async def list_orders(

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from api import order_schemas as shapes
-from api import schemas
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
+from api.schemas import orders as shapes
+from api.schemas.base import Page
 from api.security import AsAdmin, AsExporter, AsPlatformAdmin
 from telephony.errors import DatabaseUnavailable, WrongState
 from telephony.orders.outbox import MessageNotFound
@@ -23,7 +23,7 @@ Number = Annotated[int, Path(ge=1, lt=2**63, description="the message's number")
 
 @router.get(
     "/outbox",
-    response_model=schemas.Page[shapes.OutboxMessage],
+    response_model=Page[shapes.OutboxMessage],
     responses=problems(DatabaseUnavailable),
 )
 async def list_messages(

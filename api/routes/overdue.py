@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from api import schemas, sight
-from api.deadline_schemas import Overdue, OverdueQuery
+from api import sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.routes import answers
+from api.schemas.base import Page
+from api.schemas.deadlines import Overdue, OverdueQuery
 from api.security import AsAgent
 from telephony.deadlines import queries as deadline_queries
 from telephony.errors import DatabaseUnavailable
@@ -24,7 +25,7 @@ router = APIRouter(tags=["cases"], dependencies=[Depends(each_once)])
 
 @router.get(
     "/overdue",
-    response_model=schemas.Page[Overdue],
+    response_model=Page[Overdue],
     responses=problems(InvalidCursor, DatabaseUnavailable),
 )
 async def list_overdue(

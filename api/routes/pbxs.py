@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
-from api.pbx_schemas import PbxNow
+from api.schemas.base import Page
+from api.schemas.pbxs import PbxNow
 from api.security import AsSupervisor
 from telephony.errors import DatabaseUnavailable
 from telephony.site import Site
@@ -16,9 +16,9 @@ router = APIRouter(tags=["pbxs"])
 
 
 @router.get("/pbxs", responses=problems(reads_input=False))
-async def pbxs(service: TheService, _who: AsSupervisor) -> schemas.Page[PbxNow]:
+async def pbxs(service: TheService, _who: AsSupervisor) -> Page[PbxNow]:
     """All PBXs of the settings; for supervisors."""
-    return schemas.Page(items=[await _shape(site) for site in service.sites], next=None)
+    return Page(items=[await _shape(site) for site in service.sites], next=None)
 
 
 async def _shape(site: Site) -> PbxNow:

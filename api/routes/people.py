@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import Field
 
-from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
-from api.people_schemas import NewPassword, PersonChange, PersonName, PersonRequest, PersonShown
+from api.schemas.base import Page, Schema
+from api.schemas.people import NewPassword, PersonChange, PersonName, PersonRequest, PersonShown
 from api.security import AsAdmin
 from telephony.errors import DatabaseUnavailable
 from telephony.people.rules import (
@@ -27,16 +27,16 @@ ThePerson = Annotated[PersonName, Path()]
 NULL_IS_SAID = {"agent", "sees_numbers"}
 
 
-class Ended(schemas.Schema):
+class Ended(Schema):
     """How many sessions were ended."""
 
     ended: int = Field(ge=0)
 
 
 @router.get("/people", responses=problems(DatabaseUnavailable, reads_input=False))
-async def list_people(service: TheService, _who: AsAdmin) -> schemas.Page[PersonShown]:
+async def list_people(service: TheService, _who: AsAdmin) -> Page[PersonShown]:
     """Everybody who may sign in, and who no longer may."""
-    return schemas.Page(items=[_shown(row) for row in await service.people.everybody()], next=None)
+    return Page(items=[_shown(row) for row in await service.people.everybody()], next=None)
 
 
 @router.post(

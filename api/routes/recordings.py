@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
 from api.files import RANGE, SentFile
+from api.schemas.base import Page, Schema, Word
 from api.security import AsAgent, AsSupervisor
 from telephony import audit
 from telephony.around import recording as recordings
@@ -29,19 +29,19 @@ from telephony.pbx_settings import RECORDINGS, folders
 
 router = APIRouter(tags=["around a call"])
 
-CallId = Annotated[schemas.Word, Path(description="the call's id or its case")]
+CallId = Annotated[Word, Path(description="the call's id or its case")]
 
 _CHANGING = (CallNotFound, WrongState, HandoverRunning, PbxUnavailable, PbxTimeout, PbxRefused)
 
 
-class RecordingNow(schemas.Schema):
+class RecordingNow(Schema):
     """The recording of a call in progress."""
 
     id: str
     state: str = Field(examples=["paused", "resumed"])
 
 
-class Recording(schemas.Schema):
+class Recording(Schema):
     """A recording on record."""
 
     id: str
@@ -67,17 +67,17 @@ async def resume_call_recording(call_id: CallId, service: TheService, who: AsAge
 
 @router.get("/recordings", responses=problems(DatabaseUnavailable))
 async def list_recordings(
-    case: Annotated[schemas.Word, Query(description="the case's number")],
+    case: Annotated[Word, Query(description="the case's number")],
     service: TheService,
     _who: AsSupervisor,
-) -> schemas.Page[Recording]:
+) -> Page[Recording]:
     """The recordings of a case, the first to begin first."""
     found = await recordings.of_case(service.database, case)
     items = [
         Recording(id=one.id, case=one.case, leg=one.leg, started_at=one.started, pauses=one.pauses)
         for one in found
     ]
-    return schemas.Page(items=items, next=None)
+    return Page(items=items, next=None)
 
 
 @router.get(
@@ -91,7 +91,7 @@ async def list_recordings(
     },
 )
 async def get_recording_sound(
-    recording: Annotated[schemas.Word, Path()], service: TheService, who: AsSupervisor
+    recording: Annotated[Word, Path()], service: TheService, who: AsSupervisor
 ) -> SentFile:
     """The sound of a recording, for tokens with `may_monitor`; each hearing is in the audit log.
 

@@ -7,10 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 
-from api import schemas, sight
+from api import sight
 from api.dependencies import TheService, each_once
 from api.errors import problems
-from api.retention_schemas import (
+from api.schemas.base import Page, Word
+from api.schemas.retention import (
     CaseHold,
     Deletion,
     DeletionPageQuery,
@@ -29,7 +30,7 @@ from telephony.retention.book import HoldNotFound
 
 router = APIRouter(tags=["retention"], dependencies=[Depends(each_once)])
 
-HoldId = Annotated[schemas.Word, Path(description="the hold's id")]
+HoldId = Annotated[Word, Path(description="the hold's id")]
 
 
 @router.get("/retention", responses=problems(reads_input=False))
@@ -46,21 +47,21 @@ async def show_retention(service: TheService, _who: AsSupervisor) -> RetentionRu
 @router.get("/deletions", responses=problems(InvalidCursor, DatabaseUnavailable))
 async def list_deletions(
     query: Annotated[DeletionPageQuery, Query()], service: TheService, _who: AsSupervisor
-) -> schemas.Page[Deletion]:
+) -> Page[Deletion]:
     """What was deleted by rule, the newest first."""
     found = await service.retention.deletions(limit=query.limit, cursor=query.cursor)
-    return schemas.Page(items=[Deletion(**row) for row in found.items], next=found.next)
+    return Page(items=[Deletion(**row) for row in found.items], next=found.next)
 
 
 @router.get("/holds", responses=problems(InvalidCursor, DatabaseUnavailable))
 async def list_holds(
     query: Annotated[HoldPageQuery, Query()], service: TheService, who: AsSupervisor
-) -> schemas.Page[Hold]:
+) -> Page[Hold]:
     """Legal holds, the newest first."""
     found = await service.retention.holds(
         active=query.active, limit=query.limit, cursor=query.cursor
     )
-    return schemas.Page(items=[_shape(row, who) for row in found.items], next=found.next)
+    return Page(items=[_shape(row, who) for row in found.items], next=found.next)
 
 
 @router.post(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.dependencies import TheService
 from api.errors import problems
-from api.people_schemas import PasswordRequest, SessionNow, SessionRequest
+from api.schemas.people import PasswordRequest, SessionNow, SessionRequest
 from api.security import COOKIE, AsAnybody, CsrfMissing, Identity, identity_of, same_host
 from telephony.errors import DatabaseUnavailable, WrongState
 from telephony.people.rules import (

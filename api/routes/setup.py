@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api import setup_schemas as shapes
 from api.dependencies import TheService, each_once
-from api.dialplan_schemas import DoctorFinding, DoctorReport, WhichPbx
 from api.errors import problems
+from api.schemas import setup as shapes
+from api.schemas.dialplan import DoctorFinding, DoctorReport, WhichPbx
 from api.security import AsAdmin
 from telephony.checkup.people import devices
 from telephony.errors import PbxNotFound, PbxRefused, PbxTimeout, PbxUnavailable

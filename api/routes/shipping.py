@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.dependencies import TheService, each_once
 from api.errors import problems
-from api.schemas import Schema, Word
+from api.schemas.base import Schema, Word
 from api.security import AsPlatformAdmin
 from telephony.errors import DatabaseUnavailable, InvalidValue, PbxNotFound
 from telephony.shipping.spool import FILE_ID, MAX_PART, SOUND, Kind, NotShipped, SpoolConflict

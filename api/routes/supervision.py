@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import Field
 
-from api import schemas
 from api.dependencies import TheService
 from api.errors import problems
+from api.schemas.base import Schema, Word
 from api.security import AsSupervisor
 from telephony.around.supervision import Mode
 from telephony.errors import (
@@ -25,16 +25,16 @@ from telephony.errors import (
 router = APIRouter(tags=["around a call"])
 
 
-class MonitorRequest(schemas.Schema):
+class MonitorRequest(Schema):
     """Listen to a call with this phone."""
 
     mode: Mode = Field(
         description="listen: nobody hears you; whisper: the agent does; barge: both do"
     )
-    phone: schemas.Word = Field(description="the extension of one of `supervisors`")
+    phone: Word = Field(description="the extension of one of `supervisors`")
 
 
-class Monitor(schemas.Schema):
+class Monitor(Schema):
     """The supervisor's phone rings; it listens when it is answered, until it hangs up."""
 
     call: str
@@ -52,7 +52,7 @@ class Monitor(schemas.Schema):
     ),
 )
 async def monitor_call(
-    call_id: Annotated[schemas.Word, Path(description="the call's id or its case")],
+    call_id: Annotated[Word, Path(description="the call's id or its case")],
     body: MonitorRequest,
     service: TheService,
     who: AsSupervisor,

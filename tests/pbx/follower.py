@@ -12,7 +12,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
-from api.live_schemas import LiveFrame
+from api.schemas.live import LiveFrame
 from telephony.demo.stage import Service
 from tests.pbx.scene import wait_until
 

@@ -11,8 +11,12 @@ import httpx
 import pytest
 from sqlalchemy import insert, update
 
-from api import case_schemas, schemas
 from api.app import create_app
+from api.schemas.audit import AuditEntry
+from api.schemas.base import Page
+from api.schemas.figures import CaseFigures
+from api.schemas.nuisance import NuisanceMark
+from api.schemas.record import CaseDetails, HandoverWithDetails, Story, WholeCase
 from telephony.cases.store import CASES, CaseStore
 from telephony.cel.rows import Fact
 from telephony.models import CaseRecord, LegRecord
@@ -110,7 +114,7 @@ async def act(
 
 async def ledger(run: Running, case: str = CASE) -> list[dict[str, Any]]:
     answer = await send(run, TOKENS["admin"], "GET", f"/cases/{case}")
-    found = schemas.WholeCase.model_validate(answer.json())
+    found = WholeCase.model_validate(answer.json())
     assert (await verify_ledger(run.service.database)).problems == []
     return [one.model_dump() for one in found.ledger]
 
@@ -125,7 +129,7 @@ async def test_given_details_when_written_then_they_travel_and_the_ledger_names_
     changes |= {"happened_at": "2026-11-24T08:30:00", "position": "41.5703,120.4508"}
     answer = await send(run, AGENT_8001, "PATCH", f"/cases/{CASE}", changes, If_Match='"0"')
     assert (answer.status_code, answer.headers["etag"]) == (200, '"1"')
-    assert schemas.CaseDetails.model_validate(answer.json()).happened_at == datetime(
+    assert CaseDetails.model_validate(answer.json()).happened_at == datetime(
         2026, 11, 24, 0, 30, tzinfo=UTC
     )
     edited = (await ledger(run))[-1]
@@ -133,7 +137,7 @@ async def test_given_details_when_written_then_they_travel_and_the_ledger_names_
     assert edited["detail"] == "kind, summary, citizen_phone, happened_at, place, position"
     await act(run, AGENT_8001, "dispatch", {"desk": "110"}, expect=201)
     shown = await send(run, DESK_110, "GET", f"/handovers/{CASE}-d1")
-    handover = schemas.HandoverWithDetails.model_validate(shown.json())
+    handover = HandoverWithDetails.model_validate(shown.json())
     assert (handover.details.summary, handover.details.citizen_phone) == ("挪车", NUMBER)
     listed = await send(run, AGENT_8001, "GET", "/cases?kind=求助")
     assert [one["case"] for one in listed.json()["items"]] == [CASE]
@@ -276,7 +280,7 @@ async def test_given_a_call_when_attached_then_its_legs_are_under_the_case(
     await act(run, AGENT_8002, "calls", {"call": call}, expect=403)
     await act(run, AGENT_8001, "calls", {"call": call})
     answer = await send(run, TOKENS["admin"], "GET", f"/cases/{CASE}/story")
-    story = case_schemas.Story.model_validate(answer.json())
+    story = Story.model_validate(answer.json())
     assert story.attached == [SECOND]
     assert [(one.what, one.case) for one in story.events] == [
         *(("leg", CASE), ("leg", CASE), ("ledger", CASE)),
@@ -315,7 +319,7 @@ async def test_given_cases_then_their_figures_add_up(run: Running) -> None:
     await act(run, DESK_110, "accept", {})
     await act(run, AGENT_8001, "close", {}, case=SECOND)
     answer = await send(run, TOKENS["supervisor"], "GET", "/figures/cases")
-    found = case_schemas.CaseFigures.model_validate(answer.json())
+    found = CaseFigures.model_validate(answer.json())
     assert (found.cases, found.handed_over, found.closed, found.merged) == (2, 1, 1, 0)
     assert (found.answered, found.accepted, found.handovers) == (2, 1, 1)
     assert (found.first_contact_resolved, found.first_contact_resolution_share) == (1, 1.0)
@@ -348,7 +352,7 @@ async def test_given_a_token_then_numbers_are_shown_or_masked_and_looks_are_logg
         assert (NUMBER in answer.text) == sees, path
         assert (MASKED in answer.text) != sees, path
     audit = await send(run, TOKENS["admin"], "GET", "/audit")
-    page = schemas.Page[case_schemas.AuditEntry].model_validate(audit.json())
+    page = Page[AuditEntry].model_validate(audit.json())
     looks = [(one.what, one.which) for one in reversed(page.items)]
     assert looks == ([("case", CASE), ("story", CASE), ("leg", leg)] if sees else [])
 
@@ -391,7 +395,7 @@ async def test_given_a_marked_number_then_its_next_call_shows_it_until_unmarked(
     body = {"case": CASE, "kind": "谎报", "reason": "三次假警", "until": until}
     made = await send(run, TOKENS["supervisor"], "POST", "/nuisance", body)
     assert made.status_code == 201
-    mark = case_schemas.NuisanceMark.model_validate(made.json())
+    mark = NuisanceMark.model_validate(made.json())
     assert (mark.number, mark.marked_by) == (f"+86{NUMBER}", "supervisor")
     again = {name: value for name, value in body.items() if name != "case"} | {"number": NUMBER}
     answer = await send(run, TOKENS["supervisor"], "POST", "/nuisance", again)

@@ -17,8 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from api.app import create_app
-from api.live_schemas import LiveFrame
 from api.routes import events
+from api.schemas.live import LiveFrame
 from api.server import QuietServer, listen
 from telephony.settings import Token
 from tests.unit.api_fixtures import TOKENS, Running, running, told

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from api.idempotency import KeyReused, Once
 from api.keys import Keys
-from api.schemas import Handover as Answer
+from api.schemas.calls import Handover as Answer
 from api.security import Identity
 from telephony.errors import HandoverRunning
 from telephony.handover import Handover

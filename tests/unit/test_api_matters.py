@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import insert
 from typer.testing import CliRunner, Result
 
-from api import live_schemas, matter_schemas
 from api.routes.matters import XLSX
+from api.schemas.live import ChangesFrame, LiveFrame
+from api.schemas.matters import Matter, MatterImport, MatterPage, Proposal
 from telephony.cases.store import CASES
 from telephony.cli import app
 from telephony.database import Database
@@ -80,13 +81,11 @@ async def test_given_the_sample_when_imported_then_agents_find_it_and_see_that_i
     empty = (await get(run, "/matters")).json()
     assert (empty["items"], empty["version"], empty["exact"]) == ([], 0, True)
     done = await imported(run, sample(), source="matters-sample.csv")
-    body = matter_schemas.MatterImport.model_validate(done.json())
+    body = MatterImport.model_validate(done.json())
     assert (body.version, len(body.new), body.broken) == (1, 33, [])
     assert (await imported(run, sample())).json()["unchanged"] == 33
 
-    page = matter_schemas.MatterPage.model_validate(
-        (await get(run, "/matters", q="jtsg", limit=2)).json()
-    )
+    page = MatterPage.model_validate((await get(run, "/matters", q="jtsg", limit=2)).json())
     assert [one.name for one in page.items] == ["交通事故逃逸", "有人受伤的交通事故"]
     assert (page.sample, page.total, page.exact, page.version) == (True, 3, True, 1)
     rest = (await get(run, "/matters", q="jtsg", limit=2, cursor=page.next)).json()
@@ -97,7 +96,7 @@ async def test_given_the_sample_when_imported_then_agents_find_it_and_see_that_i
     near = (await get(run, "/matters", q="道路上的交通意外")).json()
     assert (near["exact"], near["items"][0]["name"]) == (False, "道路交通事故")
     one = await get(run, "/matters/SAMPLE-121")
-    assert matter_schemas.Matter.model_validate(one.json()).keywords[0] == "车祸"
+    assert Matter.model_validate(one.json()).keywords[0] == "车祸"
     for missing in ("SAMPLE-999", "x"):
         answer = await get(run, f"/matters/{missing}")
         assert (answer.status_code, answer.json()["code"]) == (404, "matter-not-found")
@@ -192,9 +191,7 @@ async def test_given_a_directory_when_a_cases_matter_is_set_then_it_is_one_of_it
     by_code = await set_matter(run, case, "sample-121", 1)
     assert (by_code.json()["matter"], by_code.headers["etag"]) == ("道路交通事故", '"2"')
     assert citizen.variables["SHARED(PROPOSED)"] == "122||道路交通事故"
-    found = matter_schemas.Proposal.model_validate(
-        (await get(run, f"/cases/{case}/proposal")).json()
-    )
+    found = Proposal.model_validate((await get(run, f"/cases/{case}/proposal")).json())
     assert (found.desk, found.why, found.urgent, found.version) == ("122", "matter", False, 1)
     assert found.matter is not None
     assert found.matter.feedback_h == 2
@@ -225,8 +222,8 @@ async def test_given_a_matter_of_danger_when_set_then_110_is_proposed_and_the_fe
     answer = await set_matter(run, citizen.account, "燃气泄漏", 0)
     assert answer.status_code == 200
     async with asyncio.timeout(5):
-        frame = live_schemas.LiveFrame.model_validate_json(await listener.next()).root
-    assert isinstance(frame, live_schemas.ChangesFrame)
+        frame = LiveFrame.model_validate_json(await listener.next()).root
+    assert isinstance(frame, ChangesFrame)
     (news,) = frame.proposals
     assert (news.call, news.case) == (citizen.uniqueid, citizen.account)
     assert (news.matter, news.desk, news.why) == ("燃气泄漏", "110", "danger")

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import insert
 from typer.testing import CliRunner
 
-from api.live_schemas import LiveFrame
+from api.schemas.live import LiveFrame
 from telephony.cases.store import CASES, CaseStore
 from telephony.cel.rows import Fact
 from telephony.cli import app

@@ -14,8 +14,9 @@ import structlog
 from sqlalchemy import insert, text
 from sqlmodel import SQLModel
 
-from api import schemas
-from api.query_schemas import HandoverState
+from api.schemas.base import Page
+from api.schemas.record import Case, Leg, WholeCase
+from api.schemas.record_queries import HandoverState
 from telephony.models import CaseRecord, HandoverRecord, LedgerRecord, LegRecord
 from telephony.record import queries
 from telephony.responsibility import OUTCOMES
@@ -80,7 +81,7 @@ async def test_pages_cover_all_legs_once_newest_first(run: Running) -> None:
         while True:
             answer = await client.get(LEGS, params=query)
             assert answer.status_code == 200
-            page = schemas.Page[schemas.Leg].model_validate(answer.json())
+            page = Page[Leg].model_validate(answer.json())
             seen += [one.uniqueid for one in page.items]
             if page.next is None:
                 break
@@ -148,7 +149,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(run: Running) -> None:
 async def test_one_leg(run: Running) -> None:
     async with run.as_("agent") as client:
         answer = await client.get(f"{LEGS}/pbx1/{leg(3)['uniqueid']}")
-        assert schemas.Leg.model_validate(answer.json()).agent == "8001"
+        assert Leg.model_validate(answer.json()).agent == "8001"
         for path in (f"{LEGS}/pbx1/1.1", f"{LEGS}/pbx2/{leg(3)['uniqueid']}"):
             answer = await client.get(path)
             assert (answer.status_code, answer.json()["code"]) == (404, "leg-not-found")
@@ -178,10 +179,8 @@ async def test_handovers_by_their_state(run: Running) -> None:
 async def test_cases(run: Running) -> None:
     async with run.as_("agent") as client:
         answer = await client.get("/api/v1/cases", params={"state": "taken"})
-        (case,) = schemas.Page[schemas.Case].model_validate(answer.json()).items
-        whole = schemas.WholeCase.model_validate(
-            (await client.get(f"/api/v1/cases/{case.case}")).json()
-        )
+        (case,) = Page[Case].model_validate(answer.json()).items
+        whole = WholeCase.model_validate((await client.get(f"/api/v1/cases/{case.case}")).json())
         answer = await client.get("/api/v1/cases/20261124-1.1")
     assert (answer.status_code, answer.json()["code"]) == (404, "case-not-found")
     assert case.first_contact == "8001"

@@ -8,9 +8,9 @@ from typing import get_args
 
 import pytest
 
-from api.agent_schemas import Agent
-from api.message_schemas import Kind as MessageKind
-from api.message_schemas import State as MessageState
+from api.schemas.agents import Agent
+from api.schemas.messages import Kind as MessageKind
+from api.schemas.messages import State as MessageState
 from telephony.around.supervision import Mode
 from telephony.bulk.tables import Format, Headings, What
 from telephony.cases.work import CASE_STATES

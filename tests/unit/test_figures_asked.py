@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from api import figure_schemas as schemas
+from api.schemas import figures as shapes
 from telephony.cli import app
 from telephony.database import Database
 from telephony.figures.topics import Rise, risen, words
@@ -46,7 +46,7 @@ async def test_given_a_record_when_asked_by_month_and_agent_then_told(run: Runni
     async with run.as_("supervisor") as client:
         answer = await client.get(f"/api/v1/figures?by=month&group=agent&{RANGE}")
     assert answer.status_code == 200, answer.text
-    page = schemas.FigurePage.model_validate(answer.json())
+    page = shapes.FigurePage.model_validate(answer.json())
     assert {(one.period, one.member) for one in page.items} == {
         (month, member) for month in ("2026-09", "2026-10") for member in ("", "8001", "8002")
     }
@@ -75,7 +75,7 @@ async def test_given_a_wrong_question_then_422(run: Running) -> None:
 
 async def test_given_nothing_today_then_the_last_24_hours_have_no_rate(run: Running) -> None:
     async with run.as_("supervisor") as client:
-        now = schemas.Now.model_validate((await client.get("/api/v1/figures/now")).json())
+        now = shapes.Now.model_validate((await client.get("/api/v1/figures/now")).json())
     assert (now.last_24_hours.calls, now.last_24_hours.connect_rate) == (0, None)
     assert (now.connect_target, now.connect_target_met, now.answer_within_s) == (0.95, None, 15)
 

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from api.live_schemas import LiveFrame
+from api.schemas.live import LiveFrame
 from telephony.live.joined import JoinedFeed, Outlet
 
 

@@ -6,8 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from api.case_schemas import Sentence
-from api.schemas import MAX_PAGE, Moment, Schema, Word
+from api.schemas.base import MAX_PAGE, Moment, Schema, Sentence, Word
 from telephony.retention.rules import Subject
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from api.schemas import Schema
+from api.schemas.base import InTime, Moment, Schema
 from telephony.figures.counting import Dimension
 from telephony.figures.periods import Grain
 
@@ -110,3 +110,28 @@ class HotTopics(Schema):
     matters: list[Rise]
     words: list[Rise]
     callers: list[RepeatedCaller]
+
+
+class FiguresQuery(InTime):
+    """Of which time."""
+
+    since: Moment | None = Field(None, alias="from", description="cases opened at or after")
+    until: Moment | None = Field(None, alias="to", description="cases opened before")
+
+
+class CaseFigures(Schema):
+    """Figures of cases; calls that were attached to another case count as `merged` only."""
+
+    cases: int
+    open: int
+    taken: int
+    handed_over: int
+    closed: int
+    merged: int
+    answered: int = Field(description="whose call was answered")
+    accepted: int = Field(description="which another side accepted")
+    handovers: int = Field(description="how often they were offered, all together")
+    first_contact_resolved: int
+    first_contact_resolution_share: float | None = Field(description="of those that are closed")
+    mean_time_to_answer_s: float | None
+    mean_time_to_acceptance_s: float | None

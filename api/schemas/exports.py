@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
-from api.query_schemas import CaseQuery, HandoverQuery, LegQuery
-from api.schemas import MAX_PAGE, InTime, Moment, Schema, Word
+from api.schemas.base import MAX_PAGE, InTime, Moment, Schema, Word
+from api.schemas.record_queries import CaseQuery, HandoverQuery, LegQuery
 from telephony.bulk.tables import TABLES, Format, Headings, What
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from api import schemas
+from api.schemas.base import Reason, Schema, Word
 from telephony.office_hours import YEARS, Why
 
 MAX_NAMED = 100
@@ -26,19 +26,19 @@ TheDay = Annotated[date, BeforeValidator(_written)]
 ALL_LINES = "a line's id, name or number; null: every line"
 
 
-class WhichLine(schemas.Schema):
+class WhichLine(Schema):
     """Of which line is asked; without one of the first."""
 
-    line: schemas.Word | None = Field(None, description="its id, name or number")
+    line: Word | None = Field(None, description="its id, name or number")
 
 
-class WhichLines(schemas.Schema):
+class WhichLines(Schema):
     """Which line is meant; without one all are."""
 
-    line: schemas.Word | None = Field(None, description=ALL_LINES)
+    line: Word | None = Field(None, description=ALL_LINES)
 
 
-class CalendarDay(schemas.Schema):
+class CalendarDay(Schema):
     """One day: its hours as `closed` or `0830-1200,1330-1700`, and why they are so."""
 
     day: date
@@ -48,7 +48,7 @@ class CalendarDay(schemas.Schema):
     provisional: bool
 
 
-class CalendarYear(schemas.Schema):
+class CalendarYear(Schema):
     """A year at a glance; provisional while its schedule is not published or not imported."""
 
     year: int
@@ -57,16 +57,16 @@ class CalendarYear(schemas.Schema):
     days: list[CalendarDay]
 
 
-class SpecialDay(schemas.Schema):
+class SpecialDay(Schema):
     """What an admin decides for a day, before holidays and week."""
 
     day: TheDay
-    hours: schemas.Word = Field(
+    hours: Word = Field(
         description="`closed`, `work` (as an ordinary working day) or `0830-1200,1330-1700`",
         examples=["closed"],
     )
-    reason: schemas.Reason = ""
-    line: schemas.Word | None = Field(None, description=ALL_LINES)
+    reason: Reason = ""
+    line: Word | None = Field(None, description=ALL_LINES)
 
 
 class ImportQuery(WhichLines):
@@ -81,7 +81,7 @@ class ImportQuery(WhichLines):
     )
 
 
-class CalendarImport(schemas.Schema):
+class CalendarImport(Schema):
     """What an import did, or would do, in days; a day counts once, however many lines it is for."""
 
     added: int
@@ -90,17 +90,17 @@ class CalendarImport(schemas.Schema):
     days: list[SpecialDay] = Field(description="what the file says, in order")
 
 
-class CloseRequest(schemas.Schema):
+class CloseRequest(Schema):
     """Close lines now."""
 
     until: str = Field(
         pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$", description="today, Asia/Shanghai"
     )
-    reason: schemas.Reason = ""
-    line: schemas.Word | None = Field(None, description=ALL_LINES)
+    reason: Reason = ""
+    line: Word | None = Field(None, description=ALL_LINES)
 
 
-class Shut(schemas.Schema):
+class Shut(Schema):
     """The line is closed by hand, and opens by itself."""
 
     until: datetime
@@ -108,7 +108,7 @@ class Shut(schemas.Schema):
     reason: str
 
 
-class HoursNow(schemas.Schema):
+class HoursNow(Schema):
     """How the PBX decides at this moment."""
 
     line: str
@@ -118,7 +118,7 @@ class HoursNow(schemas.Schema):
     shut: Shut | None
 
 
-class Push(schemas.Schema):
+class Push(Schema):
     """What the PBX was told."""
 
     written: int

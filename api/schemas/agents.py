@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas import Schema, Word
+from api.schemas.base import Schema, Word
 from telephony.callbacks import State as CallbackState
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from api.schemas import MAX_PAGE, Page, Schema, Word
+from api.schemas.base import MAX_PAGE, Page, Schema, Word
 from telephony.matters.rules import Direction, Urgency, Why
 
 MatterCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from api.schemas import Case, Schema
+from api.schemas.base import Schema
+from api.schemas.record import Case
 
 
 class BrowserPhone(Schema):

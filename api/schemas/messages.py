@@ -7,8 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.case_schemas import Sentence
-from api.schemas import MAX_PAGE, InTime, Moment, Schema, Word
+from api.schemas.base import MAX_PAGE, InTime, Moment, Schema, Sentence, Word
 
 Kind = Literal["message", "missed"]
 State = Literal["open", "answered", "served", "given_up"]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas import MAX_PAGE, InTime, Moment, Schema, Word
+from api.schemas.base import MAX_PAGE, InTime, Moment, Schema, Word
 
 Why = Literal[
     "no-start",

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
-from api.schemas import Call, Schema
+from api.schemas.base import Schema
+from api.schemas.calls import Call
 from telephony.deadlines.rules import Kind as DeadlineKind
 from telephony.live.agents import AgentState
 from telephony.matters.rules import Why

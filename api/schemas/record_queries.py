@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas import MAX_PAGE, InTime, Moment, Word
+from api.schemas.base import MAX_PAGE, InTime, Moment, Word
 from telephony.cases.work import CaseKind, CaseState
 
 HandoverState = Literal[

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from api.schemas import MAX_PAGE, Schema, Word
+from api.schemas.base import MAX_PAGE, Schema, Word
 from telephony.deadlines.rules import Kind
 
 

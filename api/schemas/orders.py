@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from api.schemas import MAX_PAGE, InTime, Moment, Reason, Schema, Word
+from api.schemas.base import MAX_PAGE, InTime, Moment, Reason, Schema, Word
 
 OrderState = Literal["new", "accepted", "feedback", "refused", "closed", "withdrawn"]
 MessageState = Literal["waiting", "delivered", "dead", "skipped"]

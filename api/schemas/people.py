@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, StringConstraints
 
-from api.schemas import Schema
+from api.schemas.base import Schema
 from telephony.people.rules import LONGEST_PASSWORD
 from telephony.setting_types import Extension, Role
 

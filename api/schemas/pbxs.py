@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas import Schema
+from api.schemas.base import Schema
 
 Record = Literal["here", "elsewhere", "nobody", "off"]
 

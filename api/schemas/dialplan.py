@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from api.schemas import Schema, Word
+from api.schemas.base import Schema, Word
 from telephony.checkup.model import State as DoctorState
 from telephony.plans.diff import State
 from telephony.plans.finding_codes import Severity

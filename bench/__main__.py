@@ -11,7 +11,7 @@ PARTS = (
     ["bench.return_gap", "20"],
     ["bench.three_way"],
     ["bench.load_legs", "500", "20"],
-    ["bench.handovers", "1000", "10"],
+    ["bench.handovers", "1000", "10", "1000"],
     ["bench.messages", "100", "50"],
     ["bench.dialplan_load", "50", "3"],
     ["bench.legs_build"],

@@ -44,6 +44,20 @@ class Section:
     lines: list[Line] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line that says something, as it stands in one file.
+
+    ``key`` "" begins the section, ``value`` is then what stands in parentheses after its name; a
+    directive is a ``key`` with its ``#``. What stands before the first section has ``section`` "".
+    """
+
+    number: int
+    section: str
+    key: str
+    value: str
+
+
 @dataclass(slots=True)
 class Config:
     """What one configuration holds, and every file that was read for it."""
@@ -67,9 +81,18 @@ def read_config(name: str, text: str, resolve: Resolve = nothing) -> Config:
     return reader.config
 
 
+def read_lines(text: str) -> list[Said]:
+    """The lines of a file, what it includes left away, templates carried out and not among them."""
+    reader = _Reader(nothing)
+    reader.file("", text, 1)
+    templates = {one.name for one in reader.config.sections if one.template}
+    return [one for one in reader.said if one.section not in templates]
+
+
 class _Reader:
     def __init__(self, resolve: Resolve) -> None:
         self.config = Config()
+        self.said: list[Said] = []
         self._resolve = resolve
         self._section: Section | None = None
         self._read = 0
@@ -89,17 +112,23 @@ class _Reader:
     def _found(self, code: str, file: str, line: int, /, **values: str) -> None:
         self.config.findings.append(Finding(code, file, line, values))
 
+    def _say(self, number: int, key: str, value: str) -> None:
+        section = self._section.name if self._section else ""
+        self.said.append(Said(number, section, key, value))
+
     def _setting(self, name: str, number: int, line: str) -> None:
-        key, sign, value = line.partition("=")
+        before, sign, after = line.partition("=")
+        key, value = before.strip(), after.removeprefix(">").strip()
+        if sign and key:
+            self._say(number, key, value)
         if not sign:
             self._found("no-equals", name, number, line=line[:80])
         elif self._section is None:
             self._found("before-section", name, number, line=line[:80])
-        elif not key.strip():
+        elif not key:
             self._found("no-equals", name, number, line=line[:80])
         else:
-            value = value.removeprefix(">")
-            self._section.lines.append(Line(key.strip(), value.strip(), name, number))
+            self._section.lines.append(Line(key, value, name, number))
 
     def _header(self, name: str, number: int, line: str) -> None:
         title, bracket, rest = line[1:].partition("]")
@@ -107,6 +136,7 @@ class _Reader:
             self._found("bad-section", name, number, line=line[:80])
             # What follows is somebody's: better in a section of its own than in the one before.
             self._section = Section(title or line, name, number)
+            self._say(number, "", "")
             return
         options, closed, after = "", "", rest.strip()
         if rest.startswith("("):
@@ -126,18 +156,21 @@ class _Reader:
                 section = there[title]
             else:
                 self._found("template-missing", name, number, name=title)
+        self._section = section
+        self._say(number, "", ",".join(options))
         for option in options:
             if option == "!":
                 section.template = True
             elif option and not option.startswith("+"):
                 if option in there:
                     section.lines += there[option].lines
+                    for one in there[option].lines:
+                        self._say(one.number, one.key, one.value)
                 else:
                     self._found("template-missing", name, number, name=option)
         if there.get(title) is not section:
             self.config.sections.append(section)
             there.setdefault(title, section)
-        self._section = section
 
     def _directive(self, name: str, number: int, line: str, depth: int) -> None:
         word, _, what = line[1:].partition(" ")
@@ -145,6 +178,7 @@ class _Reader:
         if "\t" in word:
             word, _, what = line[1:].partition("\t")
             word, what = word.lower(), what.strip()
+        self._say(number, f"#{word}", what)
         if word == "exec":
             self._found("exec", name, number, what=what)
             return

@@ -6,7 +6,6 @@ read back what it has (``ShowDialPlan``) and to compare it with what was sent, s
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,8 +38,6 @@ SETTINGS = ("general", "globals")
 UNREADABLE = "a line that Asterisk would leave out"
 """Stands for such a line at minus its number: no PBX ever has that, so it always differs."""
 
-_HEADER = re.compile(r"\[([^\]]+)\]\s*(?:\(([^)]*)\))?.*")
-
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -61,70 +58,6 @@ class Difference:
         if not ours:
             return f"{where}: {theirs} is not ours"
         return f"{where}: {theirs} instead of {ours}"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a configuration file that says something, without comments and white space."""
-
-    number: int
-    section: str
-    key: str
-    value: str
-
-
-def read_lines(text: str) -> list[Line]:
-    """The lines of a configuration file as Asterisk takes them, templates carried out.
-
-    A line with ``key`` "" begins a section; ``value`` is then what stands in parentheses after it.
-    """
-    lines: list[Line] = []
-    sections: defaultdict[str, list[Line]] = defaultdict(list)
-    templates: set[str] = set()
-    section, commented = "", False
-    for number, raw in enumerate(text.split("\n"), 1):
-        line, commented = _without_comment(raw, commented)
-        if not line:
-            continue
-        if line.startswith("#"):
-            word, _, rest = line.partition(" ")
-            lines.append(Line(number, section, word, rest.strip()))
-        elif header := _HEADER.fullmatch(line):
-            section = header[1]
-            options = [part.strip() for part in (header[2] or "").split(",") if part.strip()]
-            if "!" in options:
-                templates.add(section)
-            begun = [Line(number, section, "", header[2] or "")]
-            for name in options:
-                begun += [Line(one.number, section, one.key, one.value) for one in sections[name]]
-            sections[section] += begun[1:]
-            lines += begun
-        elif "=" in line:
-            key, _, value = line.partition("=")
-            found = Line(number, section, key.strip(), value.removeprefix(">").strip())
-            sections[section].append(found)
-            lines.append(found)
-    return [one for one in lines if one.section not in templates]
-
-
-def _without_comment(raw: str, commented: bool) -> tuple[str, bool]:
-    """A line without comments; whether a ``;--`` is still open after it."""
-    kept, rest = "", raw
-    while rest:
-        if commented:
-            _, end, rest = rest.partition("--;")
-            commented = not end
-            continue
-        found = re.search(r"(?<!\\);", rest)
-        if found is None:
-            kept += rest
-            break
-        kept += rest[: found.start()]
-        rest = rest[found.start() :]
-        if not rest.startswith(";--") or rest.startswith(";---"):
-            break
-        commented, rest = True, rest[3:]
-    return kept.replace("\\;", ";").strip(), commented
 
 
 def read_steps(text: str, *, strict: bool = True) -> Steps:

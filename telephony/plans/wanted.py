@@ -14,7 +14,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from telephony.dialplan import TEMPLATES, DialplanError, render
-from telephony.plans.steps import SETTINGS, Steps, contexts_of, read_lines, steps_of
+from telephony.plans.config_lines import read_lines
+from telephony.plans.steps import SETTINGS, Steps, contexts_of, steps_of
 from telephony.plans.versions import Files
 from telephony.settings import Settings
 

@@ -19,7 +19,7 @@ import structlog
 from telephony import dialplan
 from telephony.dialplan import HEADER
 from telephony.errors import HotlineError, PbxRefused
-from telephony.plans.steps import Line, read_lines
+from telephony.plans.config_lines import Said, read_lines
 from telephony.plans.versions import Files, LoadRunning
 from telephony.plans.wanted import CUSTOM, EXTENSIONS, RELOADS, module_of
 
@@ -302,14 +302,14 @@ def config_told(headers: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
     return config
 
 
-def sections_and_lines(text: str) -> tuple[list[str], list[Line]]:
+def sections_and_lines(text: str) -> tuple[list[str], list[Said]]:
     """The sections of a file, each once, and its lines."""
     lines = read_lines(text)
     sections = dict.fromkeys(one.section for one in lines if not one.key)
     return list(sections), [one for one in lines if one.key]
 
 
-def _grouped(sections: list[str], lines: list[Line]) -> dict[str, list[tuple[str, str]]]:
+def _grouped(sections: list[str], lines: list[Said]) -> dict[str, list[tuple[str, str]]]:
     config: dict[str, list[tuple[str, str]]] = {name: [] for name in sections}
     for one in lines:
         # What stands before the first section is said to nobody.

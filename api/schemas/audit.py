@@ -6,11 +6,11 @@ from datetime import datetime
 
 from pydantic import Field
 
-from api.schemas.base import MAX_PAGE, InTime, Moment, Schema, Word
+from api.schemas.base import InTime, Moment, PageQuery, Schema, Word
 from telephony.audit import What as AuditWhat
 
 
-class AuditQuery(InTime):
+class AuditQuery(InTime, PageQuery):
     """Which entries, and which part of the list."""
 
     who: Word | None = Field(None, description="the token's name")
@@ -19,8 +19,6 @@ class AuditQuery(InTime):
     q: Word | None = Field(None, description="stands anywhere in `who` or `which`")
     since: Moment | None = Field(None, alias="from")
     until: Moment | None = Field(None, alias="to")
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
 class AuditEntry(Schema):

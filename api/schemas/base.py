@@ -82,6 +82,13 @@ class Page(Schema, Generic[Item]):
     next: str | None
 
 
+class PageQuery(Schema):
+    """Which part of a list."""
+
+    cursor: Word | None = Field(None, description="`next` of the part before")
+    limit: int = Field(50, ge=1, le=MAX_PAGE)
+
+
 class InTime(Schema):
     """What has a time from when on and one until when: that one is later, or nothing is found."""
 

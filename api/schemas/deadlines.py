@@ -6,18 +6,16 @@ from datetime import datetime
 
 from pydantic import Field
 
-from api.schemas.base import MAX_PAGE, Schema, Word
+from api.schemas.base import PageQuery, Schema, Word
 from telephony.deadlines.rules import Kind
 
 
-class OverdueQuery(Schema):
+class OverdueQuery(PageQuery):
     """Which deadlines, and which part of the list."""
 
     department: Word | None = Field(None, description="of who must act")
     kind: Kind | None = None
     holder: Word | None = Field(None, description="who must act: an agent, a desk, or the line")
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
 class Overdue(Schema):

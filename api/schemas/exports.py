@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
-from api.schemas.base import MAX_PAGE, InTime, Moment, Schema, Word
+from api.schemas.base import InTime, Moment, PageQuery, Schema, Word
 from api.schemas.record_queries import CaseQuery, HandoverQuery, LegQuery
 from telephony.bulk.tables import TABLES, Format, Headings, What
 
@@ -141,8 +141,5 @@ class Export(Schema):
     detail: str | None
 
 
-class ExportPageQuery(Schema):
+class ExportPageQuery(PageQuery):
     """Which part of the list of exports."""
-
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.base import MAX_PAGE, InTime, Moment, Schema, Word
+from api.schemas.base import InTime, Moment, PageQuery, Schema, Word
 
 Why = Literal[
     "no-start",
@@ -21,7 +21,7 @@ Why = Literal[
 ]
 
 
-class GapQuery(InTime):
+class GapQuery(InTime, PageQuery):
     """Which gaps, and which part of the list."""
 
     pbx: Word | None = None
@@ -30,8 +30,6 @@ class GapQuery(InTime):
         None, alias="from", description="begun at or after; without a zone: Asia/Shanghai"
     )
     until: Moment | None = Field(None, alias="to", description="begun before")
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
 class RecordGap(Schema):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from api.schemas.base import MAX_PAGE, Page, Schema, Word
+from api.schemas.base import Page, PageQuery, Schema, Word
 from telephony.matters.rules import Direction, Urgency, Why
 
 MatterCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
@@ -42,14 +42,12 @@ class MatterPage(Page[Matter]):
     exact: bool = Field(description="false: nothing holds these words; these are the nearest")
 
 
-class MatterQuery(Schema):
+class MatterQuery(PageQuery):
     """Which matters, and which part of the list."""
 
     q: Query = Field("", description="words, pinyin, or first letters of pinyin: `jtsg`")
     category: Word | None = None
     desk: Word | None = None
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
 class ImportQuery(Schema):

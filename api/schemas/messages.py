@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.base import MAX_PAGE, InTime, Moment, Schema, Sentence, Word
+from api.schemas.base import InTime, Moment, PageQuery, Schema, Sentence, Word
 
 Kind = Literal["message", "missed"]
 State = Literal["open", "answered", "served", "given_up"]
@@ -62,11 +62,8 @@ class MessageWithTries(Message):
     called: list[MessageTry]
 
 
-class WaitingQuery(Schema):
+class WaitingQuery(PageQuery):
     """Which part of the list."""
-
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
 class MessageQuery(WaitingQuery, InTime):

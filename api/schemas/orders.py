@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from api.schemas.base import MAX_PAGE, InTime, Moment, Reason, Schema, Word
+from api.schemas.base import InTime, Moment, PageQuery, Reason, Schema, Word
 
 OrderState = Literal["new", "accepted", "feedback", "refused", "closed", "withdrawn"]
 MessageState = Literal["waiting", "delivered", "dead", "skipped"]
 
 
-class OrdersQuery(InTime):
+class OrdersQuery(InTime, PageQuery):
     """Which orders, and which part of the list."""
 
     platform: Word | None = None
@@ -22,8 +22,6 @@ class OrdersQuery(InTime):
     case: Word | None = None
     since: Moment | None = Field(None, alias="from", description="given at or after")
     until: Moment | None = Field(None, alias="to", description="given before")
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
 class WorkOrder(Schema):
@@ -41,14 +39,12 @@ class WorkOrder(Schema):
     changed_at: datetime
 
 
-class OutboxQuery(Schema):
+class OutboxQuery(PageQuery):
     """Which messages, and which part of the list."""
 
     state: MessageState | None = None
     destination: Word | None = Field(None, description="the platform's id")
     case: Word | None = None
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
 class OutboxMessage(Schema):

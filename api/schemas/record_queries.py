@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.base import MAX_PAGE, InTime, Moment, Word
+from api.schemas.base import InTime, Moment, PageQuery, Word
 from telephony.cases.work import CaseKind, CaseState
 
 HandoverState = Literal[
@@ -37,11 +37,8 @@ class LegQuery(InTime):
     until: Moment | None = Field(None, alias="to", description="begun before")
 
 
-class LegPageQuery(LegQuery):
+class LegPageQuery(LegQuery, PageQuery):
     """Which legs, and which part of the list."""
-
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
 class CaseQuery(InTime):
@@ -63,11 +60,8 @@ class CaseQuery(InTime):
     until: Moment | None = Field(None, alias="to", description="opened before")
 
 
-class CasePageQuery(CaseQuery):
+class CasePageQuery(CaseQuery, PageQuery):
     """Which cases, and which part of the list."""
-
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
 class HandoverQuery(InTime):
@@ -81,8 +75,5 @@ class HandoverQuery(InTime):
     until: Moment | None = Field(None, alias="to", description="offered before")
 
 
-class HandoverPageQuery(HandoverQuery):
+class HandoverPageQuery(HandoverQuery, PageQuery):
     """Which hand-overs, and which part of the list."""
-
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)

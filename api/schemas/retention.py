@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from api.schemas.base import MAX_PAGE, Moment, Schema, Sentence, Word
+from api.schemas.base import Moment, PageQuery, Schema, Sentence, Word
 from telephony.retention.rules import Subject
 
 
@@ -62,12 +62,10 @@ class Hold(Schema):
     release_reason: str | None
 
 
-class HoldPageQuery(Schema):
+class HoldPageQuery(PageQuery):
     """Which holds, and which part of the list."""
 
     active: bool | None = Field(None, description="those that last, or those that have ended")
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 
 class Deletion(Schema):
@@ -85,8 +83,5 @@ class Deletion(Schema):
     hash: str
 
 
-class DeletionPageQuery(Schema):
+class DeletionPageQuery(PageQuery):
     """Which part of the ledger of deletions."""
-
-    cursor: Word | None = Field(None, description="`next` of the part before")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)

@@ -48,8 +48,21 @@ def checkout() -> Path:
 
 
 def cache_dir() -> Path:
-    """Where what is made once is kept: HOTLINE_CACHE_DIR, or ``.cache`` in the checkout."""
-    return Path(os.environ.get("HOTLINE_CACHE_DIR") or checkout() / ".cache").resolve()
+    """Where what is made once is kept: HOTLINE_CACHE_DIR, or ``.cache`` in the checkout.
+
+    Where the program was installed without its checkout it is the user's own cache. Raises
+    :class:`SetupError` for a user without a home.
+    """
+    named = os.environ.get("HOTLINE_CACHE_DIR")
+    if named:
+        return Path(named).resolve()
+    if (checkout() / "pyproject.toml").is_file():
+        return checkout() / ".cache"
+    try:
+        users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        raise SetupError("this user has no home; name a folder: HOTLINE_CACHE_DIR") from None
+    return users / "hotline-telephony"
 
 
 def find_asterisk(say: Say = lambda text: None) -> AsteriskProgram:

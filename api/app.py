@@ -98,7 +98,8 @@ def create_app(service: Service) -> FastAPI:
         version="1",
         description=DESCRIPTION,
         openapi_url="/openapi.json",
-        docs_url="/docs",
+        # The page at /docs is ours (api/web/docs): theirs loads its scripts from another host.
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
@@ -110,7 +111,7 @@ def create_app(service: Service) -> FastAPI:
     settings = service.settings
     open_paths = security.OPEN_PATHS
     if settings.http.public_docs:
-        open_paths |= security.DOCS_PATHS
+        open_paths |= {"/openapi.json"}
     app.state.once = idempotency.Once()
     app.add_middleware(quick_legs.QuickLegs, service=service, prefix=PREFIX)
     app.add_middleware(keys.Keys, service=service, once=app.state.once, prefix=PREFIX)

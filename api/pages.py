@@ -10,6 +10,7 @@ words that a citizen or another platform sent us can never run in an officer's b
 | `/desk`    | agents, supervisors, admins                                |
 | `/console` | supervisors, admins, auditors                              |
 | `/admin`   | admins; auditors and integrators see what they may read    |
+| `/docs`    | who is signed in; everybody where `http.public_docs` is on |
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "desk": ("agent",),
     "console": ("supervisor", "auditor"),
     "admin": ("admin", "auditor", "integrator"),
+    "docs": ("agent", "auditor", "integrator"),
 }
 """Who a part is for, besides those above them in rank."""
 PAGES = ("signin", *ROLES)
@@ -116,7 +118,7 @@ async def page(request: Request) -> Response:
     """A page itself."""
     part = request.url.path[1:]
     identity: Identity | None = request.state.identity
-    roles = ROLES.get(part)
+    roles = _roles(request, part)
     if roles is not None and identity is None:
         return _led(f"/signin?next={quote('/' + part, safe='')}")
     if roles is not None and identity is not None and not identity.may(*roles):
@@ -128,7 +130,7 @@ async def part_of_page(request: Request) -> Response:
     """What a page consists of."""
     part = request.url.path.split("/")[1]
     identity: Identity | None = request.state.identity
-    roles = ROLES.get(part)
+    roles = _roles(request, part)
     if roles is not None:
         if identity is None:
             return problem_of(NotSignedIn("sign in at /signin"))
@@ -142,6 +144,13 @@ for _page in PAGES:
     router.add_route(f"/{_page}", page, ["GET"])
 for _part in PARTS:
     router.add_route(f"/{_part}/{{file:path}}", part_of_page, ["GET"])
+
+
+def _roles(request: Request, part: str) -> tuple[Role, ...] | None:
+    """Who a part is for; None: everybody."""
+    if part == "docs" and request.app.state.service.settings.http.public_docs:
+        return None
+    return ROLES.get(part)
 
 
 def _led(to: str) -> Response:

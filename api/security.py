@@ -54,9 +54,6 @@ TOKEN_PROTOCOL = "bearer."
 """A browser cannot send a header with a WebSocket: it offers ``hotline, bearer.<token>``."""
 NOT_SIGNED_IN = 4401
 NOT_FOR_THIS_ROLE = 4403
-DOCS_PATHS = frozenset({"/openapi.json", "/docs"})
-FOREIGN_SCRIPTS = "/docs"
-"""Its scripts come from another site: in a browser that is signed in they could do all we can."""
 
 # Only describes in OpenAPI how to sign in; the gate does it.
 _scheme = HTTPBearer(auto_error=False, description="A token of the settings' `tokens`")
@@ -177,10 +174,6 @@ class Gate:
                 identity = await self._identity(Headers(scope=scope), scope["method"])
             except HotlineError as error:
                 await problem_of(error)(scope, receive, send)
-                return
-            if identity.session is not None and scope["path"].startswith(FOREIGN_SCRIPTS):
-                refused = NotAllowed("the description is at /openapi.json (http.public_docs)")
-                await problem_of(refused)(scope, receive, send)
                 return
             scope.setdefault("state", {})["identity"] = identity
 

@@ -16,11 +16,11 @@ from tests.unit.quick_passwords import quick_passwords  # noqa: F401 - it works 
 
 PASSWORD = "four words make one"
 ALLOWED: dict[str, set[str]] = {
-    "agent": {"desk"},
-    "supervisor": {"desk", "console"},
-    "admin": {"desk", "console", "admin"},
-    "auditor": {"console", "admin"},
-    "integrator": {"admin"},
+    "agent": {"desk", "docs"},
+    "supervisor": {"desk", "console", "docs"},
+    "admin": {"desk", "console", "admin", "docs"},
+    "auditor": {"console", "admin", "docs"},
+    "integrator": {"admin", "docs"},
 }
 HOME = {
     "agent": "/desk",

@@ -259,3 +259,22 @@ def test_given_an_auditor_or_integrator_then_they_look_and_find_nothing_to_chang
     expect(tabs).to_have_text(["平台消息"])
     expect(integrator.get_by_role("heading", name="平台消息")).to_be_visible()
     assert integrator.request.get(f"{web_service.url}/api/v1/cases").status == 403
+
+
+def test_given_no_other_host_then_the_interface_is_described_in_the_browser(
+    sign_in: SignIn, web_service: Service
+) -> None:
+    page = sign_in("auditor")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/docs")
+    section = page.get_by_role("link", name="legs", exact=True)
+    section.click()
+    legs = page.get_by_role("button", name="get /api/v1/legs", exact=True)
+    legs.click()
+    expect(page.get_by_text("the citizen's number, in any form").first).to_be_visible()
+    assert {"/docs/docs.js", "/vendor/swagger-ui.js", "/openapi.json"} <= {
+        one.removeprefix(web_service.url) for one in asked
+    }
+    # No badge of a checker elsewhere, no style or sound from there.
+    assert [one for one in asked if not one.startswith((f"{web_service.url}/", "data:"))] == []

@@ -36,7 +36,7 @@ words({
 /** Where to go after signing in: the page that was asked for, if it is one of ours. */
 function onward(who) {
   const asked = new URLSearchParams(location.search).get("next") || "";
-  return /^\/(desk|console|admin)([#?].*)?$/.test(asked) ? asked : who.page;
+  return /^\/(desk|console|admin|docs)([#?].*)?$/.test(asked) ? asked : who.page;
 }
 
 function clock(seconds) {

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import time
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from telephony.office_hours import NoHours, Windows, parse_windows, text_of, without
+from telephony.office_hours import CLOSED, NoHours, Windows, parse_windows, text_of, without
 from telephony.setting_types import Break, Extension, Id, Name, Section
 
 NO_DANGER_KEY = "none"
@@ -21,6 +21,10 @@ OWN = ("id", "name", "number", "numbers")
 """What a further line never takes from the first."""
 COMMON = ("area_code", "country_code", "agent_ring_s", "wrapup_s")
 """What all lines have in common: one queue, one area."""
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WORKDAYS = WEEKDAYS[:5]
 
 # A folder of sounds; letters, digits and the like, as it becomes part of a path.
 Folder = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
@@ -38,6 +42,9 @@ class Line(Section):
     opens: time = time(8, 30)
     closes: time = time(17, 0)
     breaks: list[Break] = Field([], description="the line is closed meanwhile, as 12:00-13:30")
+    week: dict[Weekday, list[Break]] = Field(
+        {}, description="weekdays with hours of their own, as sat: 09:00-12:00; none: closed"
+    )
     queue_wait_s: int = Field(120, ge=5, le=3600)
     agent_ring_s: int = Field(20, ge=1, le=300)
     wrapup_s: int = Field(0, ge=0, le=3600)
@@ -75,6 +82,11 @@ class Line(Section):
             self.windows  # noqa: B018 - raises what is wrong with the breaks
         except NoHours as error:
             raise ValueError(f"breaks: {error}") from None
+        for day, hours in self.week.items():
+            try:
+                _windows_of(hours)
+            except NoHours as error:
+                raise ValueError(f"week.{day}: {error}") from None
         return self
 
     @property
@@ -83,10 +95,28 @@ class Line(Section):
         breaks = [parse_windows(one.replace(":", "")) for one in self.breaks]
         return without(self.opens, self.closes, tuple(part for one in breaks for part in one))
 
+    def windows_on(self, weekday: Weekday) -> Windows:
+        """The hours of a day of the week that is neither holiday nor special day."""
+        own = self.week.get(weekday)
+        if own is not None:
+            return _windows_of(own)
+        return self.windows if weekday in WORKDAYS else ()
+
     @property
     def hours(self) -> str:
-        """The same as the dialplan writes it: 0830-1200,1330-1700."""
+        """Those of an ordinary working day as the dialplan writes them: 0830-1200,1330-1700."""
         return text_of(self.windows)
+
+    @property
+    def week_hours(self) -> list[str]:
+        """The same of Monday to Sunday."""
+        return [text_of(self.windows_on(day)) for day in WEEKDAYS]
+
+    @property
+    def week_in_words(self) -> str:
+        """The week as people are told of it: Monday to Friday 0830-1700, sat 0900-1200."""
+        own = [f"{day} {text_of(self.windows_on(day))}" for day in WEEKDAYS if day in self.week]
+        return ", ".join([f"Monday to Friday {self.hours}", *own])
 
     @property
     def suffix(self) -> str:
@@ -112,6 +142,10 @@ class Line(Section):
     def is_named(self, name: str) -> bool:
         """Whether people mean this line: by its id, its name or any form of its numbers."""
         return name in (self.id, self.name, *self.dialled_forms)
+
+
+def _windows_of(hours: Sequence[str]) -> Windows:
+    return parse_windows(",".join(hours).replace(":", "") or CLOSED)
 
 
 class FurtherLine(Line):
@@ -148,8 +182,8 @@ def _said(section: Any) -> dict[str, Any] | None:
 
 def _filled(one: Mapping[str, Any] | None, common: Mapping[str, Any]) -> dict[str, Any]:
     own = dict(one or {})
-    # Breaks belong to the hours that they lie in.
-    hours = ("opens", "closes", "breaks") if {"opens", "closes"} & set(own) else ()
+    # Breaks belong to the hours that they lie in, and a week's exceptions to what they except.
+    hours = ("opens", "closes", "breaks", "week") if {"opens", "closes"} & set(own) else ()
     return {name: value for name, value in common.items() if name not in (*OWN, *hours)} | own
 
 

@@ -140,7 +140,7 @@ class Service(Site):
             settings,
             DeadlineTeller(settings),
             limits=MatterHours(),
-            replies=WaitingCitizens(settings.line.number),
+            replies=WaitingCitizens(),
         )
         return DeadlineKeeper(book, self.calendar_book, settings, tell=self._tell_deadlines)
 

@@ -260,6 +260,11 @@ class Settings(BaseSettings):
         known = ", ".join(line.id or line.number for line in self.every_line)
         raise LineNotFound(f"no line {name!r} in the settings; there are: {known}")
 
+    def line_called(self, number: str | None) -> Line:
+        """The line of a case by its number on record; the first for none or one that is no more."""
+        lines = (line for line in self.every_line if number in line.dialled_forms)
+        return next(lines, self.line)
+
     def number_of_line(self, name: str | None) -> str | None:
         """How a line stands on record, by its full number; one of before is as it is given."""
         found = (line.full_number for line in self.every_line if name and line.is_named(name))

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from telephony.ami_client import Event
     from telephony.callbacks import Callback, Callbacks
     from telephony.database import Database
+    from telephony.line_settings import Line
     from telephony.live_calls import LiveCalls
     from telephony.messages.book import Hand, MessageBook
     from telephony.pbx import Pbx
@@ -67,6 +68,8 @@ ADOPT_EVERY_S = 60.0
 """How often files are looked for that belong to no message."""
 LEFT_ALONE_S = 30.0
 """A file that changed later than this may still be spoken to."""
+HEADER, BYTES_S = 44, 16_000
+"""Of a WAV file as Record() writes it: bytes before the sound, and of each second (8 kHz, mono)."""
 _NAME = re.compile(r"([0-9]{8}-[A-Za-z0-9._-]{1,80})-m[0-9]{1,3}")
 
 
@@ -92,11 +95,16 @@ def examine(file: Path, length_s: float | None) -> Sound:
             said_s = sound.getnframes() / sound.getframerate()
     except (wave.Error, EOFError, ZeroDivisionError):
         return Sound("damaged", digest)
-    there_s = max(len(content) - 44, 0) / 16000
+    there_s = max(len(content) - HEADER, 0) / BYTES_S
     whole = form == (1, 2, 8000) and abs(said_s - there_s) < SLACK_S
     if length_s is not None and abs(there_s - length_s) > SLACK_S:
         whole = False
     return Sound("ok" if whole else "damaged", digest, round(min(said_s, there_s), 3))
+
+
+def _shortest(line: Line) -> int:
+    """The bytes from which on a file of this line is a message that somebody can listen to."""
+    return HEADER + BYTES_S * max(line.message_min_s, 1)
 
 
 def _settled(folder: Path, shortest: int) -> dict[str, tuple[datetime, int]]:
@@ -260,7 +268,7 @@ class Voicemail:
         if folder is None or (self._adopted_at or -ADOPT_EVERY_S) + ADOPT_EVERY_S > now:
             return
         self._adopted_at = now
-        shortest = 44 + 16_000 * max(self._settings.line.message_min_s, 1)
+        shortest = min(map(_shortest, self._settings.every_line))
         files = await asyncio.to_thread(_settled, folder, shortest)
         async with self._database.reading() as connection:
             for part in parts(sorted(files)):
@@ -268,19 +276,21 @@ class Voicemail:
                 for name in (await connection.execute(query)).scalars():
                     files.pop(name, None)
         for name, (changed, size) in files.items():
-            await self._take_up(name, changed, (size - 44) / 16_000)
+            await self._take_up(name, changed, size)
 
-    async def _take_up(self, file: str, changed: datetime, length_s: float) -> None:
+    async def _take_up(self, file: str, changed: datetime, size: int) -> None:
         name = file.removesuffix(".wav")
         found = _NAME.fullmatch(name)
         if found is None:
             return
         case = found[1]
         async with self._database.reading() as connection:
-            query = select(CASES.c.caller).where(CASES.c.case_id == case)
+            query = select(CASES.c.caller, CASES.c.line).where(CASES.c.case_id == case)
             row = (await connection.execute(query)).first()
+            if row is None or size < _shortest(self._settings.line_called(row.line)):
+                return
             goes_on = select(LEGS.c.uniqueid).where(LEGS.c.case_id == case, LEGS.c.state == "open")
-            if row is None or await connection.scalar(goes_on.limit(1)) is not None:
+            if await connection.scalar(goes_on.limit(1)) is not None:
                 return
         folder = self._settings.messages.folder
         if folder is None or not (folder / file).is_file():
@@ -294,7 +304,7 @@ class Voicemail:
                 number=row.caller,
                 at=micros_of(changed),
                 why=CUT_OFF,
-                length_s=length_s,
+                length_s=(size - HEADER) / BYTES_S,
                 file=file,
             )
             await self._store.add(connection, [one])

@@ -125,12 +125,14 @@ class Asides:
         if not slot:
             raise WrongState(f"call {call.id} is not parked any more")
         await self._there("hotline-fetch")
+        called = await self._pbx.get_var(call.citizen.name, "LINE")
+        name = self._settings.line_called(called).name
         await self._pbx.ask(
             ask_originate(
                 dial,
                 "hotline-fetch",
                 "s",
-                caller_id=f'"{self._settings.line.name}" <{call.citizen.caller}>',
+                caller_id=f'"{name}" <{call.citizen.caller}>',
                 variables={"PARTY": who, "SLOT": slot, "FETCHED": call.citizen.name},
                 ring_s=ring_s,
             )

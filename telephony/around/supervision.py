@@ -59,12 +59,14 @@ class Monitors:
             raise WrongState(f"nobody talks with the citizen of call {call.id} now ({call.state})")
         if not await self._pbx.extension_exists(CONTEXT, "s"):
             raise WrongState(f"the PBX has no {CONTEXT}; load our dialplan there again")
+        called = await self._pbx.get_var(call.citizen.name, "LINE")
+        name = self._settings.line_called(called).name
         await self._pbx.ask(
             ask_originate(
                 supervisor.dial,
                 CONTEXT,
                 "s",
-                caller_id=f'"{self._settings.line.name}" <{talking.party or call.citizen.caller}>',
+                caller_id=f'"{name}" <{talking.party or call.citizen.caller}>',
                 variables={
                     "MODE": mode,
                     "WHO": supervisor.id,

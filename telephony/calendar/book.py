@@ -19,6 +19,7 @@ from sqlalchemy import delete, insert, select, tuple_
 
 from telephony.audit import AUDIT, entry_of
 from telephony.errors import InvalidValue, SpecialDayNotFound
+from telephony.line_settings import WEEKDAYS
 from telephony.models import CalendarDay, CalendarYear
 from telephony.office_hours import (
     CLOSED,
@@ -82,12 +83,12 @@ def calendar_of(
 ) -> Calendar:
     """The calendar of a line with these special days."""
     published, statutory = shipped()
-    windows = line.windows
+    mon, tue, wed, thu, fri, sat, sun = (line.windows_on(day) for day in WEEKDAYS)
     return Calendar(
         line=line.number,
         suffix=line.suffix,
-        week=(windows, windows, windows, windows, windows, (), ()),
-        working=windows,
+        week=(mon, tue, wed, thu, fri, sat, sun),
+        working=line.windows,
         published=published,
         statutory=statutory,
         special=special or {},
@@ -156,6 +157,10 @@ class CalendarBook:
     async def calendar(self) -> Calendar:
         """The calendar of the first of its lines as it stands now."""
         return (await self.calendars())[0]
+
+    async def by_line(self) -> dict[str, Calendar]:
+        """The calendar of each of its lines, by the line's number."""
+        return {one.line: one for one in await self.calendars()}
 
     async def calendars(self) -> list[Calendar]:
         """The calendar of each of its lines as they stand now."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from telephony.calendar.book import checked_reason
 from telephony.errors import CalendarNotPushed, InvalidValue, WrongState
+from telephony.line_settings import WEEKDAYS
 from telephony.office_hours import (
     DAY_MIN,
     SHANGHAI,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 HOURS = "hotline-hours"
 PUSHED = "hotline-pushed"
 SHUT = "hotline-shut"
-FRIDAY = 5
 AHEAD_DAYS = 366
 AT_ONCE = 100
 """How many entries are written in one go: a call's own reading must not wait long behind them."""
@@ -216,7 +216,7 @@ def hours_at_pbx(line: Line, entry: str | None, day: date) -> Windows:
     if entry is not None:
         with suppress(NoHours):
             return parse_windows(entry)
-    return line.windows if day.isoweekday() <= FRIDAY else ()
+    return line.windows_on(WEEKDAYS[day.weekday()])
 
 
 class Switch:

@@ -62,7 +62,7 @@ RUNS = DEADLINES.c.ended_at.is_(None)
 
 
 class DeadlineBook:
-    """The deadlines of the cases of one PBX.
+    """The deadlines of the cases of all PBXs of the settings, each by the line that was called.
 
     Every method raises :class:`~telephony.errors.DatabaseUnavailable`.
     """
@@ -78,14 +78,14 @@ class DeadlineBook:
     ) -> None:
         """``limits``: None: no matter has one. ``replies``: None: nobody waits for an answer."""
         self._database = database
-        self._pbx = settings.pbx.name
-        self._line = settings.line
+        self._settings = settings
+        self._pbxs = [pbx.name for pbx in settings.every_pbx]
         self._rules = rules_of(settings)
         self._max_age = timedelta(days=settings.deadlines.max_age_days)
         self._departments = {agent.id: agent.department for agent in settings.agents}
         self._departments |= {desk.id: desk.department for desk in settings.desks}
-        self._departments[settings.line.number] = settings.line.name
-        self._store = CaseStore(database, self._pbx)
+        self._departments |= {line.number: line.name for line in settings.every_line}
+        self._store = CaseStore(database, settings.pbx.name)
         self._teller = teller
         self._limits, self._replies = limits, replies
         self._aside: dict[str, datetime] = {}  # cases that cannot be worked out, until when
@@ -97,7 +97,7 @@ class DeadlineBook:
         """
         await self._take_up_replies()
         self._aside = {case: until for case, until in self._aside.items() if until > now}
-        waits = [CASES.c.pbx == self._pbx, CASES.c.due_pending.is_not(None)]
+        waits = [CASES.c.pbx.in_(self._pbxs), CASES.c.due_pending.is_not(None)]
         if self._aside:
             waits.append(CASES.c.case_id.not_in(list(self._aside)))
         query = select(CASES).where(*waits).order_by(CASES.c.case_id).limit(BATCH)
@@ -146,12 +146,13 @@ class DeadlineBook:
             return
         async with self._database.writing() as connection:
             for part in parts(sorted(changed)):
-                mark = update(CASES).where(CASES.c.case_id.in_(part), CASES.c.pbx == self._pbx)
+                mine = (CASES.c.case_id.in_(part), CASES.c.pbx.in_(self._pbxs))
+                mark = update(CASES).where(*mine)
                 await connection.execute(mark.values(due_pending=True))
 
     async def recheck(self, measure: Measure) -> int:
         """Have the cases worked out again whose deadlines go by another calendar or limit."""
-        other = (DEADLINES.c.pbx == self._pbx, RUNS, DEADLINES.c.basis != measure.basis)
+        other = (DEADLINES.c.pbx.in_(self._pbxs), RUNS, DEADLINES.c.basis != measure.basis)
         asked = select(DEADLINES.c.case_id).where(*other).distinct()
         if not await self._any(asked.limit(1)):
             return 0
@@ -162,7 +163,7 @@ class DeadlineBook:
     async def steps(self, now: datetime) -> list[tuple[str, str]]:
         """Deadlines about which something is to be done now: case and key, the earliest first."""
         query = select(DEADLINES.c.case_id, DEADLINES.c.key).where(
-            DEADLINES.c.pbx == self._pbx, DEADLINES.c.next_at <= now, RUNS
+            DEADLINES.c.pbx.in_(self._pbxs), DEADLINES.c.next_at <= now, RUNS
         )
         async with self._database.reading() as connection:
             rows = await connection.execute(query.order_by(DEADLINES.c.next_at).limit(BATCH))
@@ -194,7 +195,7 @@ class DeadlineBook:
     async def next_at(self) -> datetime | None:
         """When the next step is to be done; None: nothing runs."""
         query = select(func.min(DEADLINES.c.next_at)).where(
-            DEADLINES.c.pbx == self._pbx, DEADLINES.c.next_at.is_not(None), RUNS
+            DEADLINES.c.pbx.in_(self._pbxs), DEADLINES.c.next_at.is_not(None), RUNS
         )
         async with self._database.reading() as connection:
             found: datetime | None = await connection.scalar(query)
@@ -203,7 +204,7 @@ class DeadlineBook:
     async def overdue(self, now: datetime) -> int:
         """How many deadlines have passed."""
         query = select(func.count()).where(
-            DEADLINES.c.pbx == self._pbx, RUNS, DEADLINES.c.due_at <= now
+            DEADLINES.c.pbx.in_(self._pbxs), RUNS, DEADLINES.c.due_at <= now
         )
         async with self._database.reading() as connection:
             return int(await connection.scalar(query) or 0)
@@ -266,7 +267,7 @@ class DeadlineBook:
         now: datetime,
     ) -> None:
         names = [case["case_id"] for case in cases]
-        facts = await self._facts(connection, names)
+        facts = await self._facts(connection, cases)
         known: dict[str, dict[str, Mapping[str, Any]]] = {name: {} for name in names}
         for part in parts(names):
             query = select(DEADLINES).where(DEADLINES.c.case_id.in_(part))
@@ -274,10 +275,12 @@ class DeadlineBook:
                 known[row["case_id"]][row["key"]] = dict(row)
         changed: list[dict[str, Any]] = []
         due: list[dict[str, Any]] = []
-        for name in names:
+        for case in cases:
             await asyncio.sleep(0)  # each takes a millisecond; keys that are pressed come between
-            found = deadlines(facts[name], self._rules, measure.calendar)
-            rows = self._rows(name, found, known[name], measure.basis, now)
+            name = case["case_id"]
+            calendar = measure.calendars[facts[name].line]
+            found = deadlines(facts[name], self._rules, calendar)
+            rows = self._rows(case, found, known[name], measure.basis, now)
             changed += rows
             running = [
                 row["due_at"]
@@ -296,7 +299,7 @@ class DeadlineBook:
 
     def _rows(
         self,
-        case: str,
+        case: Mapping[str, Any],
         found: Sequence[Deadline],
         known: Mapping[str, Mapping[str, Any]],
         basis: str,
@@ -316,16 +319,16 @@ class DeadlineBook:
 
     def _row(
         self,
-        case: str,
+        case: Mapping[str, Any],
         one: Deadline,
         before: Mapping[str, Any] | None,
         basis: str,
         now: datetime,
     ) -> dict[str, Any]:
         row: dict[str, Any] = {
-            "case_id": case,
+            "case_id": case["case_id"],
             "key": one.key,
-            "pbx": self._pbx,
+            "pbx": case["pbx"],
             "kind": one.kind,
             "holder": one.holder,
             "department": self._departments.get(one.holder, ""),
@@ -348,8 +351,10 @@ class DeadlineBook:
         return None if step is None else deadline.at(step)
 
     async def _facts(
-        self, connection: AsyncConnection, names: Sequence[str]
+        self, connection: AsyncConnection, cases: Sequence[Mapping[str, Any]]
     ) -> dict[str, CaseFacts]:
+        lines = {case["case_id"]: self._settings.line_called(case["line"]) for case in cases}
+        names = list(lines)
         entries: dict[str, list[Any]] = {name: [] for name in names}
         details: dict[str, Mapping[str, Any]] = {}
         for part in parts(names):
@@ -365,13 +370,13 @@ class DeadlineBook:
         return {
             name: CaseFacts(
                 entries=entries[name],
-                line=self._line.number,
+                line=line.number,
                 kind=details.get(name, {}).get("kind"),
                 is_filed=any(details.get(name, {}).get(one) for one in ("kind", "matter")),
                 feedback_h=hours.get(name),
                 replies=replies.get(name, ()),
             )
-            for name in names
+            for name, line in lines.items()
         }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -88,8 +88,8 @@ class DeadlineKeeper:
         Raises :class:`DatabaseUnavailable`; what was done before is stored and stays.
         """
         now = self._clock()
-        calendar = await self._calendar.calendar()
-        measure = Measure(calendar, self._basis_of(calendar))
+        calendars = await self._calendar.by_line()
+        measure = Measure(calendars, self._basis_of(calendars.values()))
         if measure.basis != self._basis:
             await self._book.recheck(measure)
             self._basis = measure.basis
@@ -145,16 +145,18 @@ class DeadlineKeeper:
             return POLL_S
         return min(POLL_S, max(0.0, (following - self._clock()).total_seconds()))
 
-    def _basis_of(self, calendar: Calendar) -> str:
+    def _basis_of(self, calendars: Iterable[Calendar]) -> str:
         """A name for all that deadlines are worked out by, besides the case itself."""
-        parts = [
-            repr(rules_of(self._settings)),
-            *map(text_of, (*calendar.week, calendar.working)),
-            *(f"{day} {one.hours}" for day, one in sorted(calendar.special.items())),
-            *map(str, sorted(calendar.declared)),
-            *(
-                f"{year} {sorted(one.holidays)} {sorted(one.workdays)}"
-                for year, one in sorted(calendar.published.items())
-            ),
-        ]
+        parts = [repr(rules_of(self._settings))]
+        for calendar in calendars:
+            parts += [
+                calendar.line,
+                *map(text_of, (*calendar.week, calendar.working)),
+                *(f"{day} {one.hours}" for day, one in sorted(calendar.special.items())),
+                *map(str, sorted(calendar.declared)),
+                *(
+                    f"{year} {sorted(one.holidays)} {sorted(one.workdays)}"
+                    for year, one in sorted(calendar.published.items())
+                ),
+            ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

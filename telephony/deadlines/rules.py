@@ -95,7 +95,7 @@ class CaseFacts:
     """What is known of a case, as far as its deadlines depend on it.
 
     ``kind``: 咨询, 建议, 求助, 表扬, 投诉, or None. ``feedback_h``: the limit of its matter, in
-    working hours. ``line``: who holds what nobody has taken.
+    working hours. ``line``: the number of the line called, which holds what nobody has taken.
     """
 
     entries: Sequence[Entry]

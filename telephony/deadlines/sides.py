@@ -48,7 +48,8 @@ class Teller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """By what deadlines are worked out: the line's calendar, and a name for it and the limits."""
+    """By what deadlines are worked out: the calendar of each line by its number, and a name for
+    them and the limits."""
 
-    calendar: Calendar
+    calendars: Mapping[str, Calendar]
     basis: str

@@ -41,10 +41,7 @@ class MatterHours:
 
 
 class WaitingCitizens:
-    """Messages and missed calls as they stand on record; ``line`` holds what nobody has taken."""
-
-    def __init__(self, line: str) -> None:
-        self._line = line
+    """Messages and missed calls as they stand on record."""
 
     async def of(
         self, connection: AsyncConnection, cases: Sequence[str]

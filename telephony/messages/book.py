@@ -16,7 +16,7 @@ from uuid import uuid4
 from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.orm import aliased
 
-from telephony.cases.store import CaseStore, micros_of, parts
+from telephony.cases.store import CASES, CaseStore, micros_of, parts
 from telephony.errors import AgentNotFound, NotAllowed, NotFound, WrongState
 from telephony.messages.ledger import MessageLedger
 from telephony.messages.models import MessageRecord
@@ -326,13 +326,22 @@ class MessageBook:
                 )
                 found_calls = (await connection.execute(query)).all()
                 calls |= {row[0]: row[1] for row in found_calls}
-        calendar = await self._calendar.calendar()
+            lines = await self._lines(connection, found.items)
+        calendars = await self._calendar.by_line()
         items = []
         for number, row in enumerate(found.items):
             if number % 16 == 0:
                 await asyncio.sleep(0)  # a long page takes its time; keys that are pressed do not
-            items.append(self._shape(row, calls, calendar))
+            items.append(self._shape(row, calls, calendars[lines[row["case_id"]]]))
         return Page(items, found.next)
+
+    async def _lines(self, connection: AsyncConnection, rows: Sequence[Row]) -> dict[str, str]:
+        """The number of the line that was called, of each row's case."""
+        called: dict[str, str | None] = {row["case_id"]: None for row in rows}
+        for part in parts(sorted(called)):
+            query = select(CASES.c.case_id, CASES.c.line).where(CASES.c.case_id.in_(part))
+            called |= {one.case_id: one.line for one in await connection.execute(query)}
+        return {case: self._settings.line_called(line).number for case, line in called.items()}
 
     def _shape(self, row: Row, calls: dict[str, int], calendar: Calendar) -> Row:
         settings = self._settings.messages

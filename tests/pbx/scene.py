@@ -32,6 +32,7 @@ SECOND_LINE = FurtherLine(
     agent_ring_s=2,
     greetings="night",
     danger_desk="none",
+    week={"wed": ["08:30-12:00", "13:30-20:00"], "sat": ["09:00-12:00"], "fri": []},
 )
 NUMBER_OF_110 = "04212110110"
 TOKEN_OF_8002 = "a-token-of-agent-8002"

@@ -51,18 +51,18 @@ class ShiftedPbx(PrivatePbx):
         fresh.write_text(f"{moment.timestamp() - time.time():+.3f}")
         fresh.replace(self._clock)
 
-    def asks_at(self, moment: datetime, citizen: Softphone) -> str:
+    def asks_at(self, moment: datetime, citizen: Softphone, line: str = LINE) -> str:
         """Where a citizen comes to whose call the dialplan decides on in this very second."""
         for _ in range(TRIES):
             self.set_clock(moment)
-            context = self._call(citizen)
+            context = self._call(citizen, line)
             decided = _DECIDED.findall((self.places.log / "steps").read_text(errors="replace"))
             if decided and int(decided[-1]) == int(moment.timestamp()):
                 return context
         raise AssertionError(f"in {TRIES} tries no call was decided on at {moment}")
 
-    def _call(self, citizen: Softphone) -> str:
-        call = citizen.call(LINE)
+    def _call(self, citizen: Softphone, line: str) -> str:
+        call = citizen.call(line)
         try:
             call.wait_answered(5)
             there = ""

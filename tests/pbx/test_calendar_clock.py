@@ -16,7 +16,7 @@ from telephony.calendar.push import push
 from telephony.office_hours import SHANGHAI, Calendar, SpecialDay
 from telephony.pbx import Pbx
 from telephony.softphone import Softphone
-from tests.pbx.scene import CITIZENS, LINE, PASSWORD, assert_quiet, wait_until
+from tests.pbx.scene import CITIZENS, LINE, PASSWORD, SECOND_LINE, assert_quiet, wait_until
 from tests.pbx.shifted_clock import ShiftedPbx
 
 pytestmark = [pytest.mark.pbx, pytest.mark.xdist_group("shifted-clock")]
@@ -154,6 +154,38 @@ async def test_given_a_pbx_that_lost_its_hours_when_called_then_the_week_counts_
         "2027-01-01T08:30:00": OPEN,  # a holiday that nobody told it of
     }
     assert decisions(shifted_pbx, citizen, expected) == expected
+
+
+async def test_given_weekdays_of_their_own_when_called_then_pushed_or_lost_they_count_to_the_second(
+    shifted_pbx: ShiftedPbx, citizen: Softphone
+) -> None:
+    night = SECOND_LINE.number
+    calendar = calendar_of(SECOND_LINE)
+    expected = {
+        "2026-11-25T12:30:00": CLOSED,  # Wednesday, in its break
+        "2026-11-25T19:59:59": OPEN,
+        "2026-11-27T10:00:00": CLOSED,  # Friday, on which this line does not work
+        "2026-11-28T08:59:59": CLOSED,  # Saturday
+        "2026-11-28T09:00:00": OPEN,
+        "2026-11-28T12:00:00": CLOSED,
+        "2026-11-29T10:00:00": CLOSED,  # Sunday
+    }
+    assert {text: OPEN if calendar.is_open(at(text)) else CLOSED for text in expected} == expected
+    # The week stands in the dialplan, for a PBX that knows of no day.
+    told = {text: shifted_pbx.asks_at(at(text), citizen, night) for text in expected}
+    assert told == expected
+    await give(shifted_pbx, calendar, at("2026-09-28T00:00:00"))
+    try:
+        pushed = {
+            "2026-10-03T09:00:00": CLOSED,  # a Saturday, National Day
+            "2026-10-10T16:59:59": OPEN,  # a Saturday that is worked for it
+            "2026-11-28T11:59:59": OPEN,
+        }
+        told = {text: shifted_pbx.asks_at(at(text), citizen, night) for text in pushed}
+        assert told == pushed
+    finally:
+        for family in ("hotline-hours", "hotline-pushed"):
+            shifted_pbx.console(f"database deltree {family}{SECOND_LINE.suffix}")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.pbx.scene import (
     sign_in,
     wait_until,
 )
-from tests.pbx.served import whole_case
+from tests.pbx.served import live_call, whole_case
 from tests.pbx.test_messages import at, doing, facts, left
 
 pytestmark = pytest.mark.pbx
@@ -115,7 +115,16 @@ async def test_given_two_lines_when_dialled_at_the_same_moment_then_each_goes_by
     greeting = ["hotline/danger", "hotline/closed-now", "hotline/leave-message", "hotline/beep"]
     assert heard(pbx, CITIZENS[0]) == greeting
     turned.hangup()
+
+    # Parked, and fetched by a colleague: their phone says too which line was called.
+    call, other = await asyncio.to_thread(live_call, service), phone("8002")
+    assert service.post(f"/calls/{call['id']}/park", {}).status_code == 200
+    assert service.post(f"/calls/{call['id']}/fetch", {"agent": "8002"}).status_code == 202
+    fetched = await asyncio.to_thread(other.wait_for_call, 5)
+    assert "夜间热线" in fetched.caller_name
+    fetched.answer()
     served.hangup()
+    await asyncio.to_thread(fetched.wait_ended, 5)
     assert service.http.delete("/api/v1/calendar/closed", params={"line": LINE}).status_code == 204
 
 

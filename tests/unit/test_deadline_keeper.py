@@ -99,7 +99,7 @@ class Scene:
             used,
             DeadlineTeller(used),
             limits=MatterHours(),
-            replies=WaitingCitizens(used.line.number),
+            replies=WaitingCitizens(),
         )
         return DeadlineKeeper(
             book,
@@ -393,7 +393,7 @@ async def test_given_it_is_settled_just_before_the_step_then_the_step_is_not_don
         book, CalendarBook(scene.database, settings), settings, clock=lambda: scene.now
     )
     await keeper.round()
-    measure = Measure(await CalendarBook(scene.database, settings).calendar(), "x")
+    measure = Measure(await CalendarBook(scene.database, settings).by_line(), "x")
     scene.now = at("2026-12-07T09:00")
     due = await book.steps(scene.now)
     assert due == [(CASE, "feedback:3")]

@@ -53,6 +53,7 @@ def call(
     waits: int = 30,
     facts: tuple[tuple[str, dict[str, str]], ...] = (),
     over: bool = True,
+    line: str = "04212800122",
 ) -> CallState:
     """A citizen's call that began ``at`` seconds after the beginning; facts follow at once."""
     start = BEGUN + at * SECOND
@@ -70,7 +71,7 @@ def call(
         answered=start,
         ended=ended,
     )
-    told = [Fact(start, "CASE", {"case": case, "line": "04212800122"}, uniqueid)]
+    told = [Fact(start, "CASE", {"case": case, "line": line}, uniqueid)]
     for place, (kind, values) in enumerate(facts, 1):
         own = {"case": case} | ({"id": f"{case}-m1"} if kind == "MESSAGE" else {})
         told.append(Fact(start + place * SECOND, kind, own | values, uniqueid))

@@ -7,14 +7,17 @@ import io
 import json
 import os
 import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from telephony.errors import HotlineError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+BLOCK = 2**20
 
 Kind = Literal["sqlite", "postgresql"]
 
@@ -28,7 +31,10 @@ class BackupUnusable(HotlineError):
 
 @dataclass(slots=True)
 class Manifest:
-    """What a backup holds. ``parts``: each file's SHA-256; ``rows``: of each table."""
+    """What a backup holds. ``parts``: each file's SHA-256; ``rows``: of each table.
+
+    ``sizes`` is known once it was read again: each file's bytes.
+    """
 
     kind: Kind
     revision: str
@@ -36,6 +42,7 @@ class Manifest:
     format: int = FORMAT
     rows: dict[str, int] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 class Writer:
@@ -45,21 +52,28 @@ class Writer:
         self._target = target
         self._part = target.with_name(f".{target.name}.part")
         self._manifest = manifest
-        self._tar = tarfile.TarFile(self._part, "w", format=tarfile.PAX_FORMAT)
+        # Of two names of one file (a hard link) each gets its own bytes.
+        self._tar = tarfile.TarFile(self._part, "w", format=tarfile.PAX_FORMAT, dereference=True)
         os.chmod(self._part, 0o600)  # it holds citizens' numbers
 
     def add(self, path: Path, name: str) -> None:
-        """Put a file in; one that is gone meanwhile is left out."""
+        """Put a file in as it is now; one that is gone meanwhile is left out."""
         try:
-            digest = _digest(path)
-            self._tar.add(path, name, recursive=False)
+            file = path.open("rb")
         except FileNotFoundError:  # deleted by rule in this moment
             return
-        self._manifest.parts[name] = digest
+        # It may be a sound that is still spoken to: what is in the backup is what the digest is of.
+        with file:
+            info = self._tar.gettarinfo(arcname=name, fileobj=file)
+            read = _Read(file)
+            self._tar.addfile(info, read)
+        self._manifest.parts[name] = read.digest.hexdigest()
 
     def finish(self) -> None:
         """Write the manifest; the backup is whole then, and on disk."""
-        text = json.dumps(asdict(self._manifest), ensure_ascii=False, indent=1).encode()
+        said = asdict(self._manifest)
+        del said["sizes"]
+        text = json.dumps(said, ensure_ascii=False, indent=1).encode()
         info = tarfile.TarInfo(MANIFEST)
         info.size = len(text)
         self._tar.addfile(info, io.BytesIO(text))
@@ -74,38 +88,88 @@ class Writer:
         self._part.unlink(missing_ok=True)
 
 
-def unpack(source: Path, folder: Path) -> Manifest:
-    """Take a backup apart into ``folder`` and check every part of it.
+class _Read:
+    """A file that is read once, and the digest of what was read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.digest.update(data)
+        return data
+
+
+def look_through(source: Path) -> Manifest:
+    """Read a backup to its end and check every part of it; nothing is written anywhere.
 
     Raises :class:`BackupUnusable` for a file that is none, is damaged, or is not ours.
     """
-    try:
-        with tarfile.open(source, "r") as tar:
-            for member in tar:
-                path = PurePosixPath(member.name)
-                if path.is_absolute() or ".." in path.parts or not member.isfile():
-                    raise BackupUnusable(f"{source} is no backup of ours: it holds {member.name!r}")
-                tar.extract(member, folder, set_attrs=False, filter="data")
-                os.utime(folder / path, (member.mtime, member.mtime))
-        said: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        manifest = Manifest(**said)
-    except FileNotFoundError as error:
-        missing = error.filename or MANIFEST
-        raise BackupUnusable(f"{source}: {missing} is not there") from None
-    except (tarfile.TarError, ValueError, TypeError, EOFError) as error:
-        why = str(error).partition(":\n")[0]  # tarfile adds a line for each packing that it tried
-        raise BackupUnusable(f"{source} is no backup, or not whole: {why}") from None
+    said: dict[str, Any] | None = None
+    digests: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    with _opened(source) as tar:
+        for member, file in _members(tar, source):
+            if member.name == MANIFEST:
+                said = json.load(file)
+                continue
+            read = _Read(file)
+            while read.read(BLOCK):
+                pass
+            digests[member.name] = read.digest.hexdigest()
+            sizes[member.name] = member.size
+        if said is None:
+            raise BackupUnusable(f"{source}: {MANIFEST} is not there")
+        manifest = Manifest(**said | {"sizes": sizes})
     if manifest.format != FORMAT:
         raise BackupUnusable(
             f"{source} has the form {manifest.format}, this version knows {FORMAT}"
         )
     for name, digest in manifest.parts.items():
-        part = folder / name
-        if not part.is_file() or _digest(part) != digest:
+        if digests.get(name) != digest:
             raise BackupUnusable(f"{source} is damaged: {name} is not what it was")
     return manifest
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def take_out(source: Path, manifest: Manifest, to: Callable[[str], Path | None]) -> None:
+    """Write parts of a backup that was looked through to where ``to`` says; None leaves one out.
+
+    Each is there whole or not at all. Raises :class:`BackupUnusable`, :class:`OSError`.
+    """
+    with _opened(source) as tar:
+        for member, file in _members(tar, source):
+            target = to(member.name) if member.name in manifest.parts else None
+            if target is None:
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f".{target.name}.part")
+            try:
+                with part.open("wb") as copy:
+                    while data := file.read(BLOCK):
+                        copy.write(data)
+                os.utime(part, (member.mtime, member.mtime))
+                part.rename(target)
+            except BaseException:  # such as a full disk
+                part.unlink(missing_ok=True)
+                raise
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(source, "r") as tar:
+            yield tar
+    except (tarfile.TarError, ValueError, TypeError, EOFError) as error:
+        why = str(error).partition(":\n")[0]  # tarfile adds a line for each packing that it tried
+        raise BackupUnusable(f"{source} is no backup, or not whole: {why}") from None
+
+
+def _members(tar: tarfile.TarFile, source: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    for member in tar:
+        path = PurePosixPath(member.name)
+        file = tar.extractfile(member) if member.isfile() else None
+        if path.is_absolute() or ".." in path.parts or file is None:
+            raise BackupUnusable(f"{source} is no backup of ours: it holds {member.name!r}")
+        with file:
+            yield member, file

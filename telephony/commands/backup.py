@@ -20,6 +20,9 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def backup(
     file: Annotated[Path, typer.Argument(help="The backup, a tar file.")],
     force: Annotated[bool, typer.Option(help="Replace a file of this name.")] = False,
+    recordings: Annotated[
+        bool, typer.Option("--recordings", help="Also the recordings of calls; they may be large.")
+    ] = False,
     as_json: _AsJson = False,
 ) -> None:
     """Write the database, the sound of messages and kept dialplans into one file.
@@ -29,7 +32,8 @@ def backup(
     from telephony.backup.work import backup as make
 
     with clear_errors():
-        _tell(asyncio.run(make(load_settings(), file, force=force)), f"{file} is whole", as_json)
+        made = asyncio.run(make(load_settings(), file, force=force, recordings=recordings))
+        _tell(made, f"{file} is whole", as_json)
 
 
 def restore(
@@ -38,6 +42,8 @@ def restore(
     as_json: _AsJson = False,
 ) -> None:
     """Make database, messages and kept dialplans what the backup holds; the service is stopped.
+
+    Recordings too, if it holds them.
 
     Exit status 1 when it was refused: nothing was changed then.
     """

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 import shutil
 import sqlite3
 import tarfile
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from telephony.around.settings import Recording
 from telephony.backup import work
 from telephony.backup.archive import BackupUnusable
 from telephony.backup.work import backup, restore
@@ -24,7 +27,7 @@ from telephony.errors import DatabaseUnavailable
 from telephony.ownership import locks
 from telephony.ownership.keeper import Ownership
 from telephony.settings import Settings
-from tests.unit.test_recorder import DAY, make, record
+from tests.unit.day_of_calls import DAY, make, record
 
 
 def settings(url: str, folder: Path) -> Settings:
@@ -198,6 +201,68 @@ async def test_given_sounds_of_a_pbx_that_no_setting_names_then_they_are_not_lef
     await restore(other, file, force=True)
     assert (tmp_path / "two.sqlite").exists()
     assert not (tmp_path / "two" / "messages").exists()
+
+
+async def test_given_recordings_when_asked_for_then_they_are_in_it_and_come_back(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path / "one")
+    shutil.copy(sqlite_template, tmp_path / "record.sqlite")
+    url, there = f"sqlite:///{tmp_path / 'record.sqlite'}", tmp_path / "one" / "monitor"
+    here = settings(url, tmp_path / "one").model_copy(update={"recording": Recording(folder=there)})
+    plain, file = tmp_path / "plain.tar", tmp_path / "all.tar"
+    with pytest.raises(BackupUnusable, match="monitor"):  # not there is not the same as empty
+        await backup(here, file, recordings=True)
+    assert not file.exists()
+    (there / "2026").mkdir(parents=True)
+    made = there / "2026" / "20261124-1764000000.12-r1.wav"
+    made.write_bytes(b"RIFF" * 9000)
+    os.utime(made, (1764000100, 1764000100))
+    (there / "twice.wav").hardlink_to(made)
+    (there / ".part-x.wav").write_bytes(b"half of one that is being sent")
+    going_on = there / "now.wav"
+    going_on.write_bytes(b"first")
+    measured = tarfile.TarFile.gettarinfo
+
+    def spoken_on(tar: tarfile.TarFile, **of: Any) -> tarfile.TarInfo:
+        info = measured(tar, **of)
+        if info.name.endswith("now.wav"):
+            with going_on.open("ab") as sound:
+                sound.write(b", and what is spoken meanwhile")
+        return info
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(tarfile.TarFile, "gettarinfo", spoken_on)
+        assert len((await backup(here, file, recordings=True)).parts) == 6
+    await backup(here, plain)
+
+    def names(of: Path) -> list[str]:
+        with tarfile.open(of) as tar:
+            return [name for name in tar.getnames() if name.startswith("recordings/")]
+
+    assert names(plain) == []
+    assert len(names(file)) == 3
+    two = settings(f"sqlite:///{tmp_path / 'two.sqlite'}", tmp_path / "two")
+    with pytest.raises(BackupUnusable, match="recordings/pbx1"):  # nowhere to put them
+        await restore(two, file)
+    back = tmp_path / "two" / "monitor"
+    two = two.model_copy(update={"recording": Recording(folder=back)})
+    with monkeypatch.context() as small:
+        little = SimpleNamespace(free=50_000)
+        small.setattr("telephony.backup.work.shutil.disk_usage", lambda _place: little)
+        with pytest.raises(BackupUnusable, match="nothing was changed"):
+            await restore(two, file)
+    assert not (tmp_path / "two.sqlite").exists()
+    assert not back.exists()
+    await restore(two, file)
+    again = back / "2026" / made.name
+    assert again.read_bytes() == (back / "twice.wav").read_bytes() == made.read_bytes()
+    assert again.stat().st_mtime == 1764000100
+    assert (back / "now.wav").read_bytes() == b"first"
+    assert len([one for one in back.rglob("*") if one.is_file()]) == 3
+    three = settings(f"sqlite:///{tmp_path / 'three.sqlite'}", tmp_path / "three")
+    with pytest.raises(BackupUnusable, match="monitor holds files; --force"):
+        await restore(three.model_copy(update={"recording": Recording(folder=back)}), file)
 
 
 @pytest.mark.postgres

@@ -12,15 +12,22 @@
 
 An agent had a part in a case for which they answer or answered, which was offered by them or to
 them, or in which they have a leg.
+
+Who asks for the calls or cases of one number learns whether it called, masked or not: that is a
+look-up of a citizen (see :func:`searched`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
 from telephony import audit
+from telephony.errors import TooManySearches
 from telephony.masking import mask_number
+from telephony.numbers import to_e164
 from telephony.record import queries
 
 if TYPE_CHECKING:
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
     from telephony.record.query_parts import Page, Row
 
 Mask = Callable[["Row"], "Row"]
+SEARCHES_AN_HOUR = 60
+"""By a citizen's number, for who sees numbers masked: more than an agent takes calls."""
 
 
 def sees_live(who: Identity) -> bool:
@@ -46,6 +55,40 @@ def live_party(who: Identity, channel: Channel) -> str:
 def sees_all(who: Identity) -> bool:
     """Whether every number on record is shown whole."""
     return who.role != "agent" if who.sees_numbers is None else who.sees_numbers
+
+
+async def searched(database: Database, who: Identity, number: str | None) -> None:
+    """Write in the audit log that the record is asked for one number, before it is read.
+
+    An agent has the number from the citizen, an auditor from a complaint. Who sees numbers masked
+    and tried one after the other would find what stands behind a mask, so after
+    ``SEARCHES_AN_HOUR`` they wait. None, short codes and names, which no mask hides, are free.
+
+    Raises :class:`TooManySearches`, :class:`~telephony.errors.DatabaseUnavailable`.
+    """
+    shown = None if number is None else _masked(database, number)
+    if shown is None:
+        return
+    if not sees_all(who):
+        since = datetime.now(UTC) - timedelta(hours=1)
+        made, first = await audit.made(database, who=who.name, what="caller", since=since)
+        if first is not None and made >= SEARCHES_AN_HOUR:
+            raise TooManySearches(
+                f"who sees numbers masked may search by a number {SEARCHES_AN_HOUR} times an hour;"
+                " search by case, or ask a supervisor",
+                wait_s=str(ceil((first - since).total_seconds())),
+            )
+    await audit.note(database, who=who.name, role=who.role, what="caller", which=shown)
+
+
+def _masked(database: Database, number: str) -> str | None:
+    """A number that somebody typed, masked; None for what lists show to everybody anyway."""
+    shown = mask_number(number)
+    if shown != number:
+        return shown
+    # Perhaps a number all the same, in a form that masking does not know: 138.1234.5678.
+    whole = to_e164(number, database.area_code, database.country_code)
+    return None if whole is None else mask_number(whole)
 
 
 async def one(

@@ -3,8 +3,8 @@
 Also what other platforms were told of citizens, what of theirs was refused, and what admins decided
 about messages to them.
 
-One case, leg or hand-over that is looked up, and each export, is an entry before it is shown; if it
-cannot be written, nothing is shown.
+One case, leg or hand-over that is looked up, each list that is asked for by a citizen's number, and
+each export, is an entry before it is shown; if it cannot be written, nothing is shown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import func, insert, or_, select
 
 from telephony.cases.store import table
 from telephony.masking import mask_number
@@ -31,6 +31,7 @@ What = Literal[
     "recording",
     "leg",
     "handover",
+    "caller",
     "legs-export",
     "topics",
     "cases-export",
@@ -71,6 +72,21 @@ def entry_of(who: str, role: str, what: What, which: str) -> Row:
     """An entry, for whoever writes it in a transaction of their own."""
     entry = {"id": uuid4().hex, "at": datetime.now(UTC), "who": who, "role": role}
     return entry | {"what": what, "which": which}
+
+
+async def made(
+    database: Database, *, who: str, what: What, since: datetime
+) -> tuple[int, datetime | None]:
+    """How many such entries somebody has since then, and when the first of them was made.
+
+    Raises :class:`DatabaseUnavailable`.
+    """
+    found = select(func.count(), func.min(AUDIT.c.at)).where(
+        AUDIT.c.at >= since, AUDIT.c.who == who, AUDIT.c.what == what
+    )
+    async with database.reading() as connection:
+        count, first = (await connection.execute(found)).one()
+    return count, first
 
 
 def in_words(filters: Mapping[str, Any]) -> str:

@@ -313,6 +313,17 @@ class NotAllowed(HotlineError):
     title = "Not allowed for this role"
 
 
+class TooManySearches(HotlineError):
+    """Somebody who sees numbers masked searches by one number after the other.
+
+    ``extra['wait_s']`` says after how many seconds they may again.
+    """
+
+    code = "searches-limited"
+    status = 429
+    title = "Too many searches by a number"
+
+
 class SetupError(HotlineError):
     """Something the machine needs is missing and could not be installed."""
 

@@ -242,7 +242,7 @@ class AuditRecord(Record, table=True):
     at: datetime = Field(sa_column=_moment(nullable=False))
     who: str  # the token's name
     role: str
-    what: str  # case | story | leg | handover | legs-export
+    what: str  # one of telephony.audit.What
     which: str  # the case's number, the leg's key, or the export's filters
 
 

@@ -18,7 +18,7 @@ from api.schemas.record_queries import CasePageQuery
 from api.security import AsAgent
 from telephony.cases import queries as case_queries
 from telephony.deadlines import queries as deadline_queries
-from telephony.errors import CaseNotFound, DatabaseUnavailable
+from telephony.errors import CaseNotFound, DatabaseUnavailable, TooManySearches
 from telephony.masking import mask_case, mask_story
 from telephony.record import queries
 
@@ -28,12 +28,16 @@ router = APIRouter(tags=["cases"], dependencies=[Depends(each_once)])
 @router.get(
     "/cases",
     response_model=Page[Case],
-    responses=problems(queries.InvalidCursor, DatabaseUnavailable),
+    responses=problems(queries.InvalidCursor, TooManySearches, DatabaseUnavailable),
 )
 async def list_cases(
     query: Annotated[CasePageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
-    """Cases, newest first; with `sort=due` those with a deadline, the earliest first."""
+    """Cases, newest first; with `sort=due` those with a deadline, the earliest first.
+
+    By a citizen's `caller`, it is in the audit log.
+    """
+    await sight.searched(service.database, who, query.caller)
     filters = queries.CaseFilter(
         caller=query.caller,
         line=service.settings.number_of_line(query.line),

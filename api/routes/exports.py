@@ -25,7 +25,7 @@ from telephony.bulk.export import DiskFull
 from telephony.bulk.jobs import ExportGone, ExportNotFound, ExportNotReady
 from telephony.bulk.parquet import ParquetMissing
 from telephony.bulk.tables import TABLES, Spec, spec_of
-from telephony.errors import DatabaseUnavailable, NotAllowed
+from telephony.errors import DatabaseUnavailable, NotAllowed, TooManySearches
 from telephony.masking import mask_number
 from telephony.record.query_parts import InvalidCursor, Row
 
@@ -41,7 +41,9 @@ _MEDIA = {
 
 
 @router.post(
-    "/exports", status_code=202, responses=problems(ParquetMissing, DiskFull, DatabaseUnavailable)
+    "/exports",
+    status_code=202,
+    responses=problems(TooManySearches, ParquetMissing, DiskFull, DatabaseUnavailable),
 )
 async def begin_export(
     body: Annotated[ExportRequest, Body()],
@@ -65,6 +67,8 @@ async def begin_export(
         await audit.note(
             service.database, who=who.name, role=who.role, what=what, which=in_words(asked)
         )
+    else:
+        await sight.searched(service.database, who, told.get("caller"))
     job = await service.exports.ask(spec, who=who.name, role=who.role)
     response.headers["Location"] = f"{PREFIX}/exports/{job['id']}"
     return _shape(job)

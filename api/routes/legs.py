@@ -24,7 +24,7 @@ from telephony.audit import in_words
 from telephony.bulk import csv as bulk_csv
 from telephony.bulk.patience import patiently
 from telephony.bulk.tables import Spec
-from telephony.errors import DatabaseUnavailable, LegNotFound
+from telephony.errors import DatabaseUnavailable, LegNotFound, TooManySearches
 from telephony.masking import mask_leg
 from telephony.record import queries
 
@@ -38,12 +38,13 @@ _CSV: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/legs",
     response_model=Page[Leg],
-    responses=problems(queries.InvalidCursor, DatabaseUnavailable),
+    responses=problems(queries.InvalidCursor, TooManySearches, DatabaseUnavailable),
 )
 async def list_legs(
     query: Annotated[LegPageQuery, Query()], service: TheService, who: AsAgent
 ) -> Response:
-    """Legs, newest first."""
+    """Legs, newest first; by a citizen's `caller`, it is in the audit log."""
+    await sight.searched(service.database, who, query.caller)
     filters, limit, cursor = filter_of(query), query.limit, query.cursor
     if sight.sees_all(who):
         body = await service.leg_pages.page(filters, limit=limit, cursor=cursor)
@@ -55,7 +56,7 @@ async def list_legs(
 @router.get(
     "/legs/export",
     response_class=StreamingResponse,
-    responses={**problems(DatabaseUnavailable), **_CSV},
+    responses={**problems(TooManySearches, DatabaseUnavailable), **_CSV},
 )
 async def export_legs(
     query: Annotated[LegExportQuery, Query()], service: TheService, who: AsExporter
@@ -72,6 +73,8 @@ async def export_legs(
         await audit.note(
             service.database, who=who.name, role=who.role, what="legs-export", which=which
         )
+    else:
+        await sight.searched(service.database, who, query.caller)
     spec = Spec(
         "legs",
         filter_of(query),

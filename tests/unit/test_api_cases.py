@@ -11,12 +11,14 @@ import httpx
 import pytest
 from sqlalchemy import insert, update
 
+from api import sight
 from api.app import create_app
 from api.schemas.audit import AuditEntry
 from api.schemas.base import Page
 from api.schemas.figures import CaseFigures
 from api.schemas.nuisance import NuisanceMark
 from api.schemas.record import CaseDetails, HandoverWithDetails, Story, WholeCase
+from telephony import audit
 from telephony.cases.store import CASES, CaseStore
 from telephony.cel.rows import Fact
 from telephony.models import CaseRecord, LegRecord
@@ -371,6 +373,69 @@ async def test_given_an_export_then_it_is_masked_or_logged_without_a_number(run:
     assert (await send(run, TOKENS["supervisor"], "GET", "/audit")).status_code == 403
     page = await send(run, TOKENS["admin"], "GET", "/audit?who=nobody&from=2026-01-01")
     assert page.json() == {"items": [], "next": None}
+
+
+@pytest.mark.parametrize(
+    ("token", "name"),
+    [
+        (AGENT_8002, "8002"),
+        (AUDITOR, "审计"),
+        (TOKENS["supervisor"], "supervisor"),
+    ],
+)
+async def test_given_a_search_by_a_number_then_it_is_in_the_audit_log_whoever_asks(
+    run: Running, token: str, name: str
+) -> None:
+    forms = (NUMBER, f"%2B86{NUMBER}", "138 1234 5678", "138.1234.5678", "00" + "86" + NUMBER)
+    for path in ("/cases", "/legs"):
+        for form in forms:
+            found = await send(run, token, "GET", f"{path}?caller={form}")
+            assert found.status_code == 200
+            assert found.json()["items"], (path, form)
+        # What no mask hides tells nothing: a short code, a name.
+        for free in ("110", "anonymous"):
+            assert (await send(run, token, "GET", f"{path}?caller={free}")).status_code == 200
+    audit = await send(run, TOKENS["admin"], "GET", "/audit?what=caller")
+    entries = audit.json()["items"]
+    assert {one["who"] for one in entries} == {name}
+    assert len(entries) == 2 * len(forms)
+    assert all("****" in one["which"] for one in entries)
+    assert NUMBER not in audit.text
+
+
+async def test_given_who_sees_masked_numbers_then_they_cannot_try_them_one_after_the_other(
+    run: Running,
+) -> None:
+    for _ in range(sight.SEARCHES_AN_HOUR - 1):
+        await audit.note(
+            run.service.database, who="8002", role="agent", what="caller", which=MASKED
+        )
+    assert (await send(run, AGENT_8002, "GET", f"/legs?caller={NUMBER}")).status_code == 200
+    body = {"what": "cases", "filters": {"caller": NUMBER}}
+    for path in ("/legs", "/cases"):
+        for number in (NUMBER, "13812345679"):  # one that called and one that did not
+            answer = await send(run, AGENT_8002, "GET", f"{path}?caller={number}")
+            assert (answer.status_code, answer.json()["code"]) == (429, "searches-limited")
+            assert 3500 < int(answer.headers["retry-after"]) <= 3600
+    # Everything else goes on, also for others, and whole numbers need no mask to be guessed.
+    assert (await send(run, AGENT_8002, "GET", f"/legs?case={CASE}")).status_code == 200
+    supervisor = TOKENS["supervisor"]
+    assert (await send(run, supervisor, "GET", f"/cases?caller={NUMBER}")).status_code == 200
+    # An hour later they may again.
+    earlier = update(audit.AUDIT).values(at=datetime.now(UTC) - timedelta(minutes=61))
+    async with run.service.database.writing() as connection:
+        await connection.execute(earlier)
+    assert (await send(run, AGENT_8002, "GET", f"/legs?caller={NUMBER}")).status_code == 200
+    # Exports are no way around it.
+    for _ in range(sight.SEARCHES_AN_HOUR):
+        await audit.note(
+            run.service.database, who="审计", role="supervisor", what="caller", which=MASKED
+        )
+    for answer in (
+        await send(run, AUDITOR, "POST", "/exports", body),
+        await send(run, AUDITOR, "GET", f"/legs/export?caller={NUMBER}"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (429, "searches-limited")
 
 
 async def test_given_a_live_call_then_an_agent_sees_its_number_and_an_auditor_does_not(

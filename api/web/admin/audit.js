@@ -5,7 +5,7 @@ import { Choice, Heading, PagedTable, Tag, usePages, Words } from "./parts.js";
 
 export const WHATS = [
   "sign-in", "sign-in-failed", "sign-in-locked", "sign-out", "password", "person-added", "person-changed", "sessions-ended",
-  "case", "story", "leg", "handover", "recording", "message", "message-sound", "topics",
+  "case", "story", "leg", "handover", "caller", "recording", "message", "message-sound", "topics",
   "legs-export", "cases-export", "ledger-export", "handovers-export", "export-file",
   "order-sent", "order-refused", "deadline-sent", "message-retry", "message-skip", "calendar-day", "calendar-import", "matters-import", "matters-restore", "dialplan-load", "dialplan-rollback",
 ];

@@ -66,7 +66,7 @@ words({
 
     "audit.note": "谁登录过，谁看过完整号码或听过声音，谁改了什么。只增不改。", "audit.q": "查找（人、对象）", "audit.none": "没有符合条件的记录。",
     "what.sign-in": "登录", "what.sign-in-failed": "登录失败", "what.sign-in-locked": "登录失败，已锁定", "what.sign-out": "退出", "what.password": "更改密码", "what.person-added": "添加人员", "what.person-changed": "更改人员", "what.sessions-ended": "强制退出",
-    "what.case": "查看工单", "what.story": "查看经过", "what.leg": "查看话段", "what.handover": "查看转接", "what.recording": "收听录音", "what.message": "查看留言", "what.message-sound": "收听留言", "what.topics": "查看热点",
+    "what.case": "查看工单", "what.story": "查看经过", "what.leg": "查看话段", "what.handover": "查看转接", "what.caller": "按号码查找", "what.recording": "收听录音", "what.message": "查看留言", "what.message-sound": "收听留言", "what.topics": "查看热点",
     "what.legs-export": "导出话段", "what.cases-export": "导出工单", "what.ledger-export": "导出台账", "what.handovers-export": "导出转接", "what.export-file": "下载导出文件",
     "what.order-sent": "发送工单", "what.order-refused": "拒收工单", "what.deadline-sent": "发送督办", "what.message-retry": "重发消息", "what.message-skip": "丢弃消息", "what.calendar-import": "导入日历", "what.calendar-day": "更改日历", "what.matters-import": "导入事项", "what.matters-restore": "恢复事项版本", "what.dialplan-load": "加载拨号方案", "what.dialplan-rollback": "回滚拨号方案",
 
@@ -148,7 +148,7 @@ words({
 
     "audit.note": "Who signed in, who saw numbers whole or heard a sound, who changed what. It only grows.", "audit.q": "Find (who, what)", "audit.none": "No entry fits.",
     "what.sign-in": "signed in", "what.sign-in-failed": "sign-in failed", "what.sign-in-locked": "sign-in failed, locked", "what.sign-out": "signed out", "what.password": "changed a password", "what.person-added": "added a person", "what.person-changed": "changed a person", "what.sessions-ended": "signed somebody out",
-    "what.case": "saw a case", "what.story": "read a case's story", "what.leg": "saw a leg", "what.handover": "saw a hand-over", "what.recording": "heard a recording", "what.message": "saw a message", "what.message-sound": "heard a message", "what.topics": "saw topics",
+    "what.case": "saw a case", "what.story": "read a case's story", "what.leg": "saw a leg", "what.handover": "saw a hand-over", "what.caller": "searched by a number", "what.recording": "heard a recording", "what.message": "saw a message", "what.message-sound": "heard a message", "what.topics": "saw topics",
     "what.legs-export": "exported legs", "what.cases-export": "exported cases", "what.ledger-export": "exported the ledger", "what.handovers-export": "exported hand-overs", "what.export-file": "fetched an export",
     "what.order-sent": "sent a work order", "what.order-refused": "refused a work order", "what.deadline-sent": "sent a reminder", "what.message-retry": "sent a message again", "what.message-skip": "dropped a message", "what.calendar-import": "imported special days", "what.calendar-day": "changed a day", "what.matters-import": "imported matters", "what.matters-restore": "restored matters", "what.dialplan-load": "loaded a dialplan", "what.dialplan-rollback": "rolled a dialplan back",
 

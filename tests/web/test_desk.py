@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import Dialog, Locator, Page, WebSocketRoute, expect
 
 from telephony.demo.stage import Service
 from telephony.private_pbx import PrivatePbx
@@ -414,3 +414,46 @@ def test_given_the_page_in_both_looks_then_everybody_can_use_it_and_it_is_small(
     page.get_by_role("button", name="Sign out", exact=True).click()
     page.wait_for_url("**/signin*")
     assert "PJSIP/8002" not in web.console("queue show hotline")
+
+
+KEPT = """() => Object.keys(localStorage).filter((key) => key.includes("draft")).sort()"""
+KEEP = """() => {
+  const entry = (hours, refused) => JSON.stringify(
+    { changed: { citizen_name: "张三" }, at: Date.now() - hours * 3600000, refused });
+  localStorage.setItem("hotline.draft.colleague/20260101-1.1", entry(25, true));
+  localStorage.setItem("hotline.draft.colleague/20260101-1.2", entry(23, true));
+  localStorage.setItem("hotline.draft.agent/20260101-1.3", entry(25, false));
+  localStorage.setItem("hotline.draft.agent/20260101-1.4", entry(8 * 24, false));
+  localStorage.setItem("hotline.draft.agent.20260101-1.5", "{\\"citizen_name\\": \\"张三\\"}");
+}"""
+
+
+def test_given_what_the_server_did_not_take_then_it_goes_after_a_day_and_with_who_signs_out(
+    sign_in: SignIn, web: PrivatePbx
+) -> None:
+    page = sign_in("agent")
+    page.evaluate(KEEP)
+    page.reload()
+    out = page.get_by_role("button", name="退出登录")
+    expect(out).to_be_visible()
+    # Refused a day ago, or never sent within a week: gone, whoever wrote it.
+    left = ["hotline.draft.agent/20260101-1.3", "hotline.draft.colleague/20260101-1.2"]
+    assert page.evaluate(KEPT) == left
+    asked: list[str] = []
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        if len(asked) == 1:
+            dialog.dismiss()
+        else:
+            dialog.accept()
+
+    page.on("dialog", answer)
+    with page.expect_event("dialog"):
+        out.click()
+    assert page.evaluate(KEPT) == left
+    with page.expect_event("dialog"):
+        out.click()
+    page.wait_for_url("**/signin")
+    assert page.evaluate(KEPT) == left[1:]
+    assert ["20260101-1.3" in one for one in asked] == [True, True]

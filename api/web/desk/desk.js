@@ -113,10 +113,14 @@ function DeskPage({ who, live, desk, drafts, tab }) {
       tell(t("desk.why.inCall"), "bad");
       return false;
     }
+    await drafts.settle();
+    return true;
+  };
+  const onLeave = async () => {
     if (signedIn) await desk.act("sign-out");
     if (desk.phone) desk.phone.stop();
   };
-  return html`<${Shell} page="desk" who=${who} live=${live} beforeSignOut=${beforeSignOut} tools=${html`<${Status} desk=${desk} />`}>
+  return html`<${Shell} page="desk" who=${who} live=${live} beforeSignOut=${beforeSignOut} onLeave=${onLeave} tools=${html`<${Status} desk=${desk} />`}>
     <h1 class="sr">${t("nav.desk")}</h1>
     ${out && html`<p class="banner" role="alert" data-signed-out>${t("desk.out")} <a href="/signin" target="_blank">${t("desk.out.again")}</a></p>`}
     ${signedIn && (line === "lost" || line === "refused") && html`<p class="banner" role="alert" data-line=${line}>${t(desk.phone.call === "none" ? `desk.phone.${line}` : "desk.phone.lostCall")}</p>`}

@@ -1,8 +1,9 @@
 // What an agent writes about a case: sent as they type, and kept in this browser until the server has it.
 // A reload, a crash or a lost connection loses nothing.
 import { http, Problem } from "../shared/http.js";
+import { casesKept, forgetOld, keep, kept, unkeep } from "../shared/kept.js";
 
-const KEY = "hotline.draft.";
+const HOUR_MS = 3600 * 1000;
 const PAUSE_MS = 700; // after the last key
 const RETRY_MS = 3000;
 
@@ -15,37 +16,45 @@ export const FIELDS = [
 export class Drafts extends EventTarget {
   constructor(who) {
     super();
-    this._prefix = `${KEY}${who}.`;
+    this.who = who;
     this._open = new Map();
     addEventListener("online", () => this.flush());
+    forgetOld();
+    setInterval(() => this._tidy(), HOUR_MS);
   }
 
   /** What was typed and not sent yet goes out now, of earlier lives of the page too. */
   flush() {
-    for (let at = 0; at < localStorage.length; at++) {
-      const key = localStorage.key(at);
-      if (key.startsWith(this._prefix)) this.of(key.slice(this._prefix.length));
-    }
+    for (const number of casesKept(this.who)) this.of(number);
     for (const draft of this._open.values()) if (draft.dirty) draft.send();
   }
 
-  of(number) {
-    if (!this._open.has(number)) this._open.set(number, new Draft(this, number, this._prefix + number));
-    return this._open.get(number);
+  /** Before somebody leaves: what can be sent is. */
+  settle() {
+    return Promise.all([...this._open.values()].map((draft) => draft.settle()));
   }
 
-  get unsaved() {
-    return [...this._open.values()].filter((draft) => draft.dirty).map((draft) => draft.number);
+  /** What the browser no longer keeps is not in the page either. */
+  _tidy() {
+    forgetOld();
+    const still = new Set(casesKept(this.who));
+    for (const draft of this._open.values()) if (draft.dirty && !still.has(draft.number)) draft.drop();
+  }
+
+  of(number) {
+    if (!this._open.has(number)) this._open.set(number, new Draft(this, number));
+    return this._open.get(number);
   }
 }
 
 class Draft {
-  constructor(drafts, number, key) {
+  constructor(drafts, number) {
     this._drafts = drafts;
-    this._key = key;
     this.number = number;
     this.saved = null; // what the server has; null: not asked yet
-    this.changed = this._kept();
+    const before = kept(drafts.who, number);
+    this.changed = before ? before.changed : {};
+    this._typed = before ? before.at : 0;
     this.errors = {};
     this.state = this.dirty ? "kept" : "new"; // new, ready, typing, saving, saved, kept, wrong, absent
     this.load();
@@ -64,6 +73,7 @@ class Draft {
     if (value === before) delete this.changed[field];
     else this.changed[field] = value;
     delete this.errors[field];
+    this._typed = Date.now();
     this._keep();
     this._enter(this.dirty ? "typing" : "saved");
     clearTimeout(this._timer);
@@ -80,7 +90,7 @@ class Draft {
       this._enter(this.dirty ? "kept" : "ready");
       if (this.dirty) this.send();
     } catch (error) {
-      if (error.status === 403) this._enter("absent");
+      if (error.status === 403) this._refuse("absent");
       else {
         // A case that has just begun is there in a moment; one that was deleted is asked for ever less.
         this._wait = Math.min((this._wait || 500) * 1.4, 60000);
@@ -89,14 +99,38 @@ class Draft {
     }
   }
 
-  async send() {
+  /** Send what was typed; resolves when the server has answered, whatever it said. */
+  send() {
     clearTimeout(this._timer);
-    if (!this.dirty || this._sending) return;
+    this._sending ??= this._send().finally(() => {
+      this._sending = null;
+      if (this.dirty && this.state === "typing") this._timer = setTimeout(() => this.send(), PAUSE_MS);
+    });
+    return this._sending;
+  }
+
+  /** Send until the server has all of it or will not have it. */
+  async settle() {
+    let tries = 3; // what is typed meanwhile, or by somebody else, needs another
+    do await this.send();
+    while (this.dirty && this.state === "typing" && --tries);
+  }
+
+  /** What was typed and not saved is gone. */
+  drop() {
+    clearTimeout(this._timer);
+    this.changed = {};
+    this.errors = {};
+    this._keep();
+    this._enter(this.saved ? "ready" : "new");
+  }
+
+  async _send() {
+    if (!this.dirty) return;
     if (this.saved === null) {
-      this._enter("kept");
+      if (this.state !== "absent") this._enter("kept");
       return; // goes out when the case has been loaded
     }
-    this._sending = true;
     const sent = { ...this.changed };
     this._enter("saving");
     try {
@@ -108,10 +142,7 @@ class Draft {
       this._enter(this.dirty ? "typing" : "saved");
     } catch (error) {
       await this._failed(error, sent);
-    } finally {
-      this._sending = false;
     }
-    if (this.dirty && this.state === "typing") this._timer = setTimeout(() => this.send(), PAUSE_MS);
   }
 
   async _failed(error, sent) {
@@ -125,12 +156,12 @@ class Draft {
     if (error.status === 422 || error.code === "matter-unknown") {
       this.errors = Object.keys(error.fields).length ? error.fields : { [Object.keys(sent)[0]]: error.words };
       if (error.code.startsWith("matter")) this.errors = { matter: error.words };
-      this._enter("wrong");
+      this._refuse("wrong");
       return;
     }
     if (error.status === 403 || error.status === 409) {
       this.why = error.words;
-      this._enter("refused");
+      this._refuse("refused");
       return;
     }
     this._enter("kept");
@@ -142,17 +173,15 @@ class Draft {
     this.saved = { ...details, happened_at: details.happened_at ? localTime(details.happened_at) : null };
   }
 
-  _kept() {
-    try {
-      return JSON.parse(localStorage.getItem(this._key)) || {};
-    } catch {
-      return {};
-    }
+  _keep(refused = false) {
+    const { who } = this._drafts;
+    if (this.dirty) keep(who, this.number, { changed: this.changed, at: this._typed, refused });
+    else unkeep(who, this.number);
   }
 
-  _keep() {
-    if (this.dirty) localStorage.setItem(this._key, JSON.stringify(this.changed));
-    else localStorage.removeItem(this._key);
+  _refuse(state) {
+    this._keep(true);
+    this._enter(state);
   }
 
   _enter(state) {

@@ -3,6 +3,7 @@
 import { Fragment, html, render, useEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import { errorWords, http, session } from "./http.js";
 import { lang, setLang, t } from "./i18n.js";
+import { casesKept, forgetAll } from "./kept.js";
 import { nextTheme, theme } from "./theme.js";
 
 export { Fragment, html, render, useEffect, useMemo, useRef, useState };
@@ -73,8 +74,17 @@ export function Banner({ live }) {
   return html`<div role="alert" class=${bad ? "banner" : "banner none"}>${bad ? t(`live.${live.state}`) : ""}</div>`;
 }
 
-/** A page in its frame. Children are the content; tools stand in the header beside the name. */
-export function Shell({ page, who, live, tools, beforeSignOut, children }) {
+/** Whether what the server did not take may go with who wrote it: it is about citizens and does not stay. */
+function mayForget(who) {
+  const cases = casesKept(who.name);
+  return !cases.length || confirm(t("shell.unsaved", { cases: cases.join(", ") }));
+}
+
+/**
+ * A page in its frame. Children are the content; tools stand in the header beside the name. Signing
+ * out ends where beforeSignOut() gives false; onLeave() is done once nothing holds it up any more.
+ */
+export function Shell({ page, who, live, tools, beforeSignOut, onLeave, children }) {
   useEvents(window, "hotline:lang", "hotline:theme");
   useEffect(() => {
     document.title = `${t(`nav.${page}`)} · ${t("app.name")}`;
@@ -82,6 +92,8 @@ export function Shell({ page, who, live, tools, beforeSignOut, children }) {
   async function signOut() {
     try {
       if (beforeSignOut && (await beforeSignOut()) === false) return;
+      if (!mayForget(who)) return;
+      if (onLeave) await onLeave();
       await http.del("/session");
     } catch (error) {
       if (error.status !== 401) {
@@ -89,6 +101,7 @@ export function Shell({ page, who, live, tools, beforeSignOut, children }) {
         return;
       }
     }
+    forgetAll(who.name);
     location.assign("/signin");
   }
   const mine = PAGES.filter(([, , roles]) => roles.some((role) => who.roles.includes(role)));

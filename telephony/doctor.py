@@ -14,34 +14,20 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from telephony.ami_client import AmiClient, LinkRefused, tls_context
-from telephony.checkup.calendar import check_calendar
-from telephony.checkup.certificates import check_certificates
-from telephony.checkup.dialplan import check_dialplan, check_keys
-from telephony.checkup.gaps import check_gaps
-from telephony.checkup.loading import check_loading
-from telephony.checkup.model import Check, Finding, NotChecked, Patient, Verdict, ok, warning, wrong
-from telephony.checkup.options import check_options
-from telephony.checkup.outbox import check_outbox
-from telephony.checkup.pbx import (
-    check_clock,
-    check_host_name,
-    check_indications,
-    check_messages,
-    check_modules,
-    check_music,
-    check_rights,
-    check_version,
+from telephony.checkup.checks import CHECKS
+from telephony.checkup.model import (
+    FIRST_THAT,
+    SEE_AMI,
+    Check,
+    Finding,
+    NotChecked,
+    Patient,
+    Verdict,
+    Words,
+    ok,
+    warning,
+    wrong,
 )
-from telephony.checkup.people import check_agents, check_desks
-from telephony.checkup.record import (
-    check_cel,
-    check_cel_back_end,
-    check_cel_file,
-    check_database,
-    check_disk,
-    check_recorder,
-)
-from telephony.checkup.sound import check_ports, check_prompts
 from telephony.errors import HotlineError, PbxRefused, PbxUnavailable
 
 if TYPE_CHECKING:
@@ -54,63 +40,9 @@ SIGN_IN_LIMIT_S = 2.0
 CHECK_LIMIT_S = 4.0
 GREETING = b"Asterisk Call Manager"
 
-AMI_MEANS = "Hand-overs and the live picture need it; without it phones' own keys still work."
-
-CHECKS = (
-    Check(
-        "version", "What the dialplan does was proven on this and newer versions.", check_version
-    ),
-    Check("rights", "What our AMI user may not do fails when an agent wants it.", check_rights),
-    Check("modules", "A step whose module is missing ends the call.", check_modules),
-    Check("dialplan", "Calls take the way that the PBX has loaded.", check_dialplan),
-    Check(
-        "loading",
-        "A load that was cut off leaves calls to a dialplan nobody has proven.",
-        check_loading,
-        False,
-    ),
-    Check("keys", "Agents hand over and call in third parties by these keys.", check_keys),
-    Check("cel", "Legs and first contacts are made of what CEL says.", check_cel),
-    Check("cel-back-end", "A slow back end holds every call up.", check_cel_back_end),
-    Check("cel-file", "A call without rows here is on no record.", check_cel_file, False),
-    Check("clock", "Opening hours and all times on record go by it.", check_clock),
-    Check("calendar", "The dialplan decides by what the PBX knows of each day.", check_calendar),
-    Check("host-name", "Each look-up that fails holds a call up.", check_host_name, False),
-    Check(
-        "indications",
-        "Without a ring tone Asterisk hangs up where it should ring.",
-        check_indications,
-    ),
-    Check("music", "Who waits must hear something: silence sounds like a lost call.", check_music),
-    Check("prompts", "Where a prompt is missing the caller hears silence.", check_prompts),
-    Check("ports", "A call for which no port is left has no sound.", check_ports),
-    Check("messages", "After hours callers leave a message here.", check_messages),
-    Check("agents", "Callers are put through to whoever is signed in.", check_agents),
-    Check("desks", "A hand-over to a desk that is away comes back to the agent.", check_desks),
-    Check("options", "A phone that has gone is known only if it is asked.", check_options),
-    Check(
-        "certificates",
-        "Once one has ended, whoever checks it hangs up.",
-        check_certificates,
-        False,
-    ),
-    Check("disk", "On a full disk rows and messages vanish silently.", check_disk, False),
-    Check(
-        "database",
-        "Calls go on without it; the record waits in the CEL file.",
-        check_database,
-        False,
-    ),
-    Check(
-        "recorder", "What is not stored yet shows in no list and no export.", check_recorder, False
-    ),
-    Check(
-        "outbox",
-        "Other platforms do not learn of cases that are theirs.",
-        check_outbox,
-        False,
-    ),
-    Check("gaps", "What happened meanwhile is on no record.", check_gaps, False),
+AMI_MEANS = Words(
+    "Hand-overs and the live picture need it; without it phones' own keys still work.",
+    "转接和实时画面需要它；没有它，话机上的按键仍可用。",
 )
 
 
@@ -130,8 +62,7 @@ async def examine(settings: Settings, *, test_call: bool = False) -> list[Findin
         if client is not None:
             verdict = await _learn_actions(patient, verdict)
         made = await asyncio.gather(*(_make(check, patient) for check in CHECKS))
-    link = Finding("ami", verdict.state, verdict.found, verdict.means or AMI_MEANS, verdict.todo)
-    return [link, *made]
+    return [_finding("ami", verdict, AMI_MEANS), *made]
 
 
 async def _learn_actions(patient: Patient, verdict: Verdict) -> Verdict:
@@ -139,7 +70,8 @@ async def _learn_actions(patient: Patient, verdict: Verdict) -> Verdict:
         answer = await patient.link.action("ListCommands", timeout=SIGN_IN_LIMIT_S)
     except (PbxRefused, PbxUnavailable) as error:
         return warning(
-            f"{verdict.found}, but does not list its actions: {error.detail}", "try again"
+            f"{verdict.found}, but does not list its actions: {error.detail}",
+            Words("try again", "再试一次"),
         )
     patient.actions = {k: v for k, v in answer.keys.items() if "(Priv:" in v}
     return verdict
@@ -148,25 +80,30 @@ async def _learn_actions(patient: Patient, verdict: Verdict) -> Verdict:
 async def _make(check: Check, patient: Patient) -> Finding:
     try:
         if check.needs_link and patient.client is None:
-            raise NotChecked("no link", todo="see the line ami")
+            raise NotChecked("no link", SEE_AMI)
         async with asyncio.timeout(CHECK_LIMIT_S):
             verdict = await check.run(patient)
     except NotChecked as error:
-        todo = error.extra.get("todo", "mend that first, then run the doctor again")
-        verdict = warning(f"not checked: {error.detail}", todo)
+        verdict = warning(f"not checked: {error.detail}", error.todo)
     except TimeoutError:
         verdict = wrong(
-            f"not checked: no answer within {CHECK_LIMIT_S:g} s", "look at the load of the PBX"
+            f"not checked: no answer within {CHECK_LIMIT_S:g} s",
+            Words("look at the load of the PBX", "查看交换机的负载"),
         )
     except (HotlineError, OSError) as error:
         detail = error.detail if isinstance(error, HotlineError) else str(error)
-        verdict = wrong(f"not checked: {detail}", "mend that first, then run the doctor again")
+        verdict = wrong(f"not checked: {detail}", FIRST_THAT)
     except Exception as error:  # noqa: BLE001 (one check that breaks must not hide the others)
         verdict = wrong(
-            f"not checked: {type(error).__name__}: {error}", "report this as a defect of hotline"
+            f"not checked: {type(error).__name__}: {error}",
+            Words("report this as a defect of hotline", "请作为 hotline 的缺陷报告"),
         )
-    means = verdict.means or check.means
-    return Finding(check.name, verdict.state, verdict.found, means, verdict.todo)
+    return _finding(check.name, verdict, check.means)
+
+
+def _finding(name: str, verdict: Verdict, usual: Words) -> Finding:
+    means, todo = verdict.means or usual, verdict.todo
+    return Finding(name, verdict.state, verdict.found, means.en, todo.en, means.zh, todo.zh)
 
 
 @asynccontextmanager
@@ -189,9 +126,15 @@ async def _sign_in(client: AmiClient, pbx: Pbx) -> Verdict:
     try:
         await client.wait_up(SIGN_IN_LIMIT_S)
     except LinkRefused as error:
-        return wrong(error.detail, "set HOTLINE_PBX__AMI_SECRET to the secret of that user")
+        todo = Words(
+            "set HOTLINE_PBX__AMI_SECRET to the secret of that user",
+            "把 HOTLINE_PBX__AMI_SECRET 设为该用户的口令",
+        )
+        return wrong(error.detail, todo)
     except PbxUnavailable as error:
-        return wrong(error.detail, "look at the PBX's log and load")
+        return wrong(
+            error.detail, Words("look at the PBX's log and load", "查看交换机的日志和负载")
+        )
     how = " over TLS" if pbx.ami_tls else ""
     return ok(f"signed in at {pbx.host}:{pbx.ami_port} as {pbx.ami_user}{how}")
 
@@ -202,36 +145,61 @@ async def _knock(pbx: Pbx) -> Verdict | None:
     try:
         context = tls_context(pbx.ami_ca_file) if pbx.ami_tls else None
     except OSError as error:
-        return wrong(f"pbx.ami_ca_file cannot be used: {error}", "name a file with CA certificates")
+        return wrong(
+            f"pbx.ami_ca_file cannot be used: {error}",
+            Words("name a file with CA certificates", "写上含有 CA 证书的文件"),
+        )
     try:
         async with asyncio.timeout(CONNECT_LIMIT_S):
             greeting = await _greeting(pbx, context)
     except ssl.SSLCertVerificationError as error:
         return wrong(
             f"the certificate of {where} is not trusted: {error.verify_message}",
-            "set pbx.ami_ca_file to the CA that signed it; it must name the host in pbx.host",
+            Words(
+                "set pbx.ami_ca_file to the CA that signed it; it must name the host in pbx.host",
+                "把 pbx.ami_ca_file 设为签发它的 CA；证书里必须有 pbx.host 的主机名",
+            ),
         )
     except (ssl.SSLError, ConnectionResetError) as error:
         if context is None:
-            return wrong(f"{where} hung up: {error.strerror}", "look at the PBX's log")
+            return wrong(
+                f"{where} hung up: {error.strerror}",
+                Words("look at the PBX's log", "查看交换机的日志"),
+            )
         return wrong(
             f"{where} does not speak TLS",
-            "set pbx.ami_port to tlsbindaddr's port of manager.conf, with tlsenable = yes",
+            Words(
+                "set pbx.ami_port to tlsbindaddr's port of manager.conf, with tlsenable = yes",
+                "把 pbx.ami_port 设为 manager.conf 中 tlsbindaddr 的端口，且 tlsenable = yes",
+            ),
         )
     except ConnectionRefusedError:
         return wrong(
             f"nothing listens at {where}",
-            "start Asterisk, with enabled = yes and this port in manager.conf; or set pbx.ami_port",
+            Words(
+                "start Asterisk, with enabled = yes and this port in manager.conf; or set "
+                "pbx.ami_port",
+                "启动 Asterisk，manager.conf 里写 enabled = yes 和这个端口；或改正 pbx.ami_port",
+            ),
         )
     except TimeoutError:
         return wrong(
             f"{where} did not greet within {CONNECT_LIMIT_S:g} s",
-            "look for a firewall between, a PBX that hangs, or TLS without pbx.ami_tls",
+            Words(
+                "look for a firewall between, a PBX that hangs, or TLS without pbx.ami_tls",
+                "看中间是否有防火墙、交换机是否卡住、或对方用 TLS 而没有设置 pbx.ami_tls",
+            ),
         )
     except OSError as error:
-        return wrong(f"{where} cannot be reached: {error}", "set pbx.host and pbx.ami_port")
+        return wrong(
+            f"{where} cannot be reached: {error}",
+            Words("set pbx.host and pbx.ami_port", "改正 pbx.host 和 pbx.ami_port"),
+        )
     if not greeting.startswith(GREETING):
-        return wrong(f"what answers at {where} is no Asterisk manager", "set pbx.ami_port")
+        return wrong(
+            f"what answers at {where} is no Asterisk manager",
+            Words("set pbx.ami_port", "改正 pbx.ami_port"),
+        )
     return None
 
 

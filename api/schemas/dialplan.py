@@ -160,7 +160,9 @@ class DoctorFinding(Schema):
     state: DoctorState
     found: str
     means: str = Field(description="what it means for callers or the record")
-    todo: str
+    means_zh: str = Field(description="the same in Chinese")
+    todo: str = Field(description="what to do; empty where all is well")
+    todo_zh: str = Field(description="the same in Chinese")
 
 
 class DoctorReport(Schema):

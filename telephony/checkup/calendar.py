@@ -17,7 +17,15 @@ from telephony.calendar.push import (
     shut_now,
     wanted_hours,
 )
-from telephony.checkup.model import Patient, Verdict, ok, warning
+from telephony.checkup.model import (
+    NOTHING,
+    SEE_DATABASE,
+    Patient,
+    Verdict,
+    Words,
+    ok,
+    warning,
+)
 from telephony.checkup.record import DATABASE_LIMIT_S, is_there
 from telephony.database import Database
 from telephony.errors import DatabaseUnavailable
@@ -28,8 +36,14 @@ if TYPE_CHECKING:
     from telephony.line_settings import Line
     from telephony.settings import Settings
 
-IMPORT = "get it as a file, then: hotline calendar import FILE --declares YEAR"
-PUSH = "hotline calendar push, or start the service"
+IMPORT = Words(
+    "get it as a file, then: hotline calendar import FILE --declares YEAR",
+    "取得放假安排的文件，然后：hotline calendar import 文件 --declares 年份",
+)
+PUSH = Words(
+    "hotline calendar push, or start the service",
+    "运行 hotline calendar push，或启动服务",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +51,8 @@ class _Seen:
     """What is to be said of one line's hours; ``todo`` where something is not well."""
 
     found: str
-    todo: str = ""
-    means: str = ""
+    todo: Words = NOTHING
+    means: Words = NOTHING
 
 
 async def check_calendar(patient: Patient) -> Verdict:
@@ -55,7 +69,7 @@ async def check_calendar(patient: Patient) -> Verdict:
     found = "; ".join(one.found for one in seen) + source
     if bad := next((one for one in seen if one.todo), None):
         return warning(found, bad.todo, bad.means)
-    return warning(found, "see the line database") if source else ok(found)
+    return warning(found, SEE_DATABASE) if source else ok(found)
 
 
 async def _look(pbx: Pbx, line: Line, calendar: Calendar, source: str, now: datetime) -> _Seen:
@@ -64,9 +78,13 @@ async def _look(pbx: Pbx, line: Line, calendar: Calendar, source: str, now: date
     wanted = wanted_hours(calendar, in_shanghai(now).date())
     if not any(key in there for key in wanted):
         return _Seen(
-            f"the PBX has no hours of any day; the week counts (Monday to Friday {line.hours})",
+            f"the PBX has no hours of any day; the week counts ({line.week_in_words})",
             PUSH,
-            "On holidays citizens are queued for nobody, on weekends that are worked turned away.",
+            Words(
+                "On holidays citizens are queued for nobody, on weekends that are worked turned "
+                "away.",
+                "节假日来电会排队而无人接听，调休上班的周末来电却被告知已下班。",
+            ),
         )
     todo = plan(wanted, there, pushed)
     lost = [key for key in todo.write if key not in there]
@@ -79,7 +97,12 @@ async def _look(pbx: Pbx, line: Line, calendar: Calendar, source: str, now: date
         if other:
             found.append(f"{len(other)} are other than the calendar's, first {other[0]}")
         return _Seen(
-            "; ".join(found), PUSH, "Where a day is missing the week counts, on holidays too."
+            "; ".join(found),
+            PUSH,
+            Words(
+                "Where a day is missing the week counts, on holidays too.",
+                "缺少的日子按每周的时间开放，节假日也是如此。",
+            ),
         )
     notes = [f"hours of {len(wanted)} days, until {max(wanted)}"]
     if todo.by_hand:

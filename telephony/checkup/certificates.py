@@ -10,13 +10,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from telephony.checkup.model import Config, NotChecked, Patient, Verdict, ok, warning, wrong
+from telephony.checkup.model import (
+    NOTHING,
+    Config,
+    NotChecked,
+    Patient,
+    Verdict,
+    Words,
+    ok,
+    warning,
+    wrong,
+)
 
 TLS_LIMIT_S = 2.0
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 FILES = {
-    "http.conf": ("tlscertfile", "agents who telephone in the browser cannot register"),
-    "pjsip.conf": ("cert_file", "phones and trunks over TLS cannot connect"),
+    "http.conf": (
+        "tlscertfile",
+        Words("agents who telephone in the browser cannot register", "坐席无法在浏览器里注册话机"),
+    ),
+    "pjsip.conf": (
+        "cert_file",
+        Words("phones and trunks over TLS cannot connect", "使用 TLS 的话机和中继无法连接"),
+    ),
 }
 """Where the PBX names certificates of its own, and what fails when they run out."""
 
@@ -27,7 +43,7 @@ class Certificate:
 
     what: str
     ends: datetime
-    means: str = ""
+    means: Words = NOTHING
 
 
 def end_of(der: bytes) -> datetime:
@@ -42,7 +58,8 @@ def end_of(der: bytes) -> datetime:
         return datetime.strptime(value.decode("ascii"), form).replace(tzinfo=UTC)
     except (ValueError, IndexError):
         raise NotChecked(
-            "what is named as a certificate is none", todo="look at the file with openssl x509"
+            "what is named as a certificate is none",
+            Words("look at the file with openssl x509", "用 openssl x509 查看该文件"),
         ) from None
 
 
@@ -77,8 +94,13 @@ def verdict(found: list[Certificate], now: datetime, warning_days: int) -> Verdi
     first = min(found, key=lambda one: one.ends)
     days = (first.ends - now).days
     told = f"{first.what} ends {first.ends:%Y-%m-%d}"
-    todo = "renew it, then `module reload` (or a restart) where it is used"
-    means = f"Once it has ended, {first.means}." if first.means else ""
+    todo = Words(
+        "renew it, then `module reload` (or a restart) where it is used",
+        "换新证书，然后在使用它的地方执行 `module reload`（或重启）",
+    )
+    means = NOTHING
+    if first.means:
+        means = Words(f"Once it has ended, {first.means.en}.", f"证书过期后，{first.means.zh}。")
     if first.ends <= now:
         return wrong(f"{told}, which is past", todo, means)
     if days < warning_days:
@@ -96,7 +118,7 @@ async def _of_link(patient: Patient) -> list[Certificate]:
     pbx = patient.settings.pbx
     if not pbx.ami_tls:
         return []
-    means = "our link to the PBX is refused"
+    means = Words("our link to the PBX is refused", "与交换机的连接会被拒绝")
     found = []
     if pbx.ami_ca_file is not None:
         text = await asyncio.to_thread(pbx.ami_ca_file.read_text)
@@ -144,9 +166,11 @@ def _text(path: Path) -> str:
         return path.read_text(errors="replace")
     except PermissionError:
         raise NotChecked(
-            f"{path} may not be read by this user", todo="let this user read it (it holds no key)"
+            f"{path} may not be read by this user",
+            Words("let this user read it (it holds no key)", "让本用户可以读取它（其中没有私钥）"),
         ) from None
     except OSError as error:
         raise NotChecked(
-            f"{path}: {error.strerror}", todo="correct its path in the PBX's configuration"
+            f"{path}: {error.strerror}",
+            Words("correct its path in the PBX's configuration", "在交换机的配置里改正它的路径"),
         ) from None

@@ -10,7 +10,7 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from telephony.checkup.model import Config, Patient, Verdict, ok, warning, wrong
+from telephony.checkup.model import Config, Patient, Verdict, Words, ok, warning, wrong
 from telephony.plans.running import running_steps
 from telephony.plans.steps import Steps, compare, contexts_of
 from telephony.plans.wanted import CUSTOM, CustomRefused, extension_steps, rendered, wanted
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 SHOWN = 3
 """How many differences a line of the report names."""
 
-RELOAD = (
+RELOAD = Words(
     "`hotline dialplan load`; or hotline dialplan render --out <its configuration folder>, "
-    "then `dialplan reload` there"
+    "then `dialplan reload` there",
+    "运行 `hotline dialplan load`；或 hotline dialplan render --out <交换机的配置目录>，"
+    "再在交换机上执行 `dialplan reload`",
 )
 
 
@@ -52,7 +54,11 @@ async def check_dialplan(patient: Patient) -> Verdict:
     absent = [name for name in contexts if name not in there]
     if len(absent) == len(contexts):
         return wrong(
-            "none of our contexts is loaded", f'include "hotline/extensions/*.conf"; {RELOAD}'
+            "none of our contexts is loaded",
+            Words(
+                f'include "hotline/extensions/*.conf"; {RELOAD.en}',
+                f'在 extensions.conf 里加上 #include "hotline/extensions/*.conf"；{RELOAD.zh}',
+            ),
         )
     if absent:
         named = ", ".join(absent[:SHOWN]) + (" ..." if len(absent) > SHOWN else "")
@@ -65,14 +71,23 @@ async def check_dialplan(patient: Patient) -> Verdict:
     try:
         own = await asyncio.to_thread(own_steps, patient.settings)
     except CustomRefused as error:
-        return warning(error.detail, "correct that file; it is loaded by `hotline dialplan load`")
+        return warning(
+            error.detail,
+            Words(
+                "correct that file; it is loaded by `hotline dialplan load`",
+                "改正这个文件，再用 `hotline dialplan load` 加载",
+            ),
+        )
     mine = set(contexts_of(own))
     theirs = {place: step for place, step in running.items() if place[0] in mine}
     if waiting := compare(own, theirs, patient.settings.trunk_context):
         return warning(
             f"a dialplan of your own is not loaded as it stands: {waiting[0]}",
-            "hotline dialplan load",
-            "Calls into it go as before it was changed.",
+            Words("hotline dialplan load", "运行 hotline dialplan load"),
+            Words(
+                "Calls into it go as before it was changed.",
+                "进入其中的来电仍按修改前的方案走。",
+            ),
         )
     return ok(f"{len(contexts)} contexts, {len(ours)} steps, as the settings make them")
 
@@ -80,7 +95,11 @@ async def check_dialplan(patient: Patient) -> Verdict:
 async def check_keys(patient: Patient) -> Verdict:
     """Compare the keys of the settings with the PBX's features.conf."""
     config = await patient.config("features.conf")
-    todo = "hotline dialplan render, include hotline/features.conf, then `module reload features`"
+    todo = Words(
+        "hotline dialplan render, include hotline/features.conf, then `module reload features`",
+        "运行 hotline dialplan render，在 features.conf 里引入（#include）hotline/features.conf，"
+        "再执行 `module reload features`",
+    )
     if config is None:
         return wrong("the PBX has no features.conf", todo)
     missing = [
@@ -94,8 +113,11 @@ async def check_keys(patient: Patient) -> Verdict:
     if foreign:
         return warning(
             f"other features have the same codes: {', '.join(foreign)}",
-            "give them or our keys another code",
-            "An agent who presses the key may start the other feature.",
+            Words("give them or our keys another code", "给它们或我们的按键换一个代码"),
+            Words(
+                "An agent who presses the key may start the other feature.",
+                "坐席按键时可能触发的是另一个功能。",
+            ),
         )
     codes = ", ".join(key.code for key in patient.settings.keys)
     return ok(f"{codes} stand in its features.conf")

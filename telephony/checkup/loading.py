@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telephony.checkup.model import Patient, Verdict, ok, warning, wrong
+from telephony.checkup.model import Patient, Verdict, Words, ok, warning, wrong
 from telephony.errors import HotlineError
 from telephony.plans.desk import versions_of
 from telephony.plans.load import differences
@@ -11,7 +11,10 @@ from telephony.plans.versions import Unfinished, Versions
 from telephony.plans.wanted import extension_steps
 from telephony.plans.ways import FileWay, same
 
-REMEDY = "`hotline dialplan rollback` puts the old one back; or the running service, by itself"
+REMEDY = Words(
+    "`hotline dialplan rollback` puts the old one back; or the running service, by itself",
+    "`hotline dialplan rollback` 恢复旧的拨号方案；服务运行时会自行恢复",
+)
 
 
 async def check_loading(patient: Patient) -> Verdict:
@@ -29,7 +32,7 @@ async def check_loading(patient: Patient) -> Verdict:
     if versions.busy():
         return warning(
             f"version {note.after} is being loaded by {note.by} ({note.stage})",
-            "wait for its end, then run the doctor again",
+            Words("wait for its end, then run the doctor again", "等它结束，再重新检查"),
         )
     said = f" ({note.said})" if note.said else ""
     return wrong(

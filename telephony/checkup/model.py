@@ -21,11 +21,33 @@ Config = dict[str, list[tuple[str, str]]]
 """A configuration file of the PBX: category -> its lines as key and value, in order."""
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is said to people, in English and in Chinese; both or neither."""
+
+    en: str = ""
+    zh: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.en)
+
+
+NOTHING = Words()
+SEE_AMI = Words("see the line ami", "见“与交换机的连接”（ami）一项")
+SEE_DATABASE = Words("see the line database", "见“数据库”（database）一项")
+SEE_DIALPLAN = Words("see the line dialplan", "见“拨号方案”（dialplan）一项")
+FIRST_THAT = Words("mend that first, then run the doctor again", "先排除这个问题，再重新检查")
+
+
 class NotChecked(HotlineError):
-    """A check could not be made; the detail says why, ``extra["todo"]`` what would allow it."""
+    """A check could not be made; the detail says why, ``todo`` what would allow it."""
 
     code = "not-checked"
     title = "Not checked"
+
+    def __init__(self, detail: str, todo: Words = FIRST_THAT) -> None:
+        super().__init__(detail)
+        self.todo = todo
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +56,8 @@ class Verdict:
 
     state: State
     found: str
-    todo: str = ""
-    means: str = ""
+    todo: Words = NOTHING
+    means: Words = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +69,8 @@ class Finding:
     found: str
     means: str
     todo: str
+    means_zh: str
+    todo_zh: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +78,7 @@ class Check:
     """A check by its name, what it means for callers, and how it is made."""
 
     name: str
-    means: str
+    means: Words
     run: Callable[[Patient], Awaitable[Verdict]]
     needs_link: bool = True
 
@@ -76,7 +100,7 @@ class Patient:
     def link(self) -> AmiClient:
         """The AMI link; raises :class:`NotChecked` without one."""
         if self.client is None:
-            raise NotChecked("no link to the PBX", todo="see the line ami")
+            raise NotChecked("no link to the PBX", SEE_AMI)
         return self.client
 
     @property
@@ -131,7 +155,8 @@ class Patient:
         """Raise :class:`NotChecked` when our AMI user may not send this action."""
         if action not in self.actions:
             raise NotChecked(
-                f"our AMI user lacks the write right {right} ({action})", todo="see the line rights"
+                f"our AMI user lacks the write right {right} ({action})",
+                Words("see the line rights", "见“AMI 权限”（rights）一项"),
             )
 
 
@@ -161,12 +186,12 @@ def ok(found: str) -> Verdict:
     return Verdict("ok", found)
 
 
-def warning(found: str, todo: str, means: str = "") -> Verdict:
+def warning(found: str, todo: Words, means: Words = NOTHING) -> Verdict:
     """Calls work, but something is not as it should be, or could not be checked."""
     return Verdict("warning", found, todo, means)
 
 
-def wrong(found: str, todo: str, means: str = "") -> Verdict:
+def wrong(found: str, todo: Words, means: Words = NOTHING) -> Verdict:
     """Callers or the record suffer."""
     return Verdict("wrong", found, todo, means)
 

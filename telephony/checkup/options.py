@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from telephony.checkup.model import Patient, Verdict, ok, warning
+from telephony.checkup.model import Patient, Verdict, Words, ok, warning
 from telephony.checkup.people import devices
 from telephony.errors import PbxRefused
 
@@ -33,19 +33,29 @@ async def check_options(patient: Patient) -> Verdict:
     if silent:
         return warning(
             f"no answer to OPTIONS: desk {_named(silent)}",
-            "look at the network to the phone or trunk (`pjsip show contacts` on the PBX)",
+            Words(
+                "look at the network to the phone or trunk (`pjsip show contacts` on the PBX)",
+                "检查到话机或中继的网络（在交换机上用 `pjsip show contacts` 查看）",
+            ),
         )
     if unasked:
         return warning(
             f"not asked whether it is there: desk {_named(unasked)}",
-            "qualify_frequency = 60 in its aor of the PBX's pjsip.conf, then `pjsip reload`",
-            "A hand-over to a phone that has gone rings nowhere for as long as the desk may ring.",
+            Words(
+                "qualify_frequency = 60 in its aor of the PBX's pjsip.conf, then `pjsip reload`",
+                "在交换机 pjsip.conf 中它的 aor 里写 qualify_frequency = 60，再执行 `pjsip reload`",
+            ),
+            Words(
+                "A hand-over to a phone that has gone rings nowhere for as long as the desk may "
+                "ring.",
+                "转到已掉线的话机时，在该单位的整个振铃时间里哪里都不会响。",
+            ),
         )
     if slow:
         return warning(
             f"answers OPTIONS slowly: desk {_named(slow)}",
-            "look at the network to the phone or trunk",
-            "A hand-over to it begins to ring late.",
+            Words("look at the network to the phone or trunk", "检查到话机或中继的网络"),
+            Words("A hand-over to it begins to ring late.", "转接到那里时振铃开始得晚。"),
         )
     if not times:
         return ok("no desk has a contact that could be asked; see the line desks")

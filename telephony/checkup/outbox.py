@@ -7,7 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 
-from telephony.checkup.model import NotChecked, Patient, Verdict, ok, warning, wrong
+from telephony.checkup.model import (
+    SEE_DATABASE,
+    NotChecked,
+    Patient,
+    Verdict,
+    Words,
+    ok,
+    warning,
+    wrong,
+)
 from telephony.checkup.record import DATABASE_LIMIT_S, is_there
 from telephony.database import Database
 from telephony.orders.outbox import OUTBOX
@@ -20,7 +29,7 @@ async def check_outbox(patient: Patient) -> Verdict:
     """Messages to other platforms (webhooks) arrive."""
     database = Database.from_settings(patient.settings)
     if not is_there(database):
-        raise NotChecked("there is no database yet", todo="see the line database")
+        raise NotChecked("there is no database yet", SEE_DATABASE)
     of = OUTBOX.c
     asked = (
         select(of.destination, of.state, func.count(), func.min(of.created_at))
@@ -38,14 +47,20 @@ async def check_outbox(patient: Patient) -> Verdict:
         told = ", ".join(f"{count} to {where}" for where, count in sorted(dead.items()))
         return wrong(
             f"given up: {told}",
-            "`hotline outbox list --state dead` says why; then `hotline outbox retry --dead`",
+            Words(
+                "`hotline outbox list --state dead` says why; then `hotline outbox retry --dead`",
+                "`hotline outbox list --state dead` 说明原因；然后 `hotline outbox retry --dead`",
+            ),
         )
     known = {platform.id for platform in patient.settings.platforms}
     strange = sorted(waiting.keys() - known)
     if strange:
         return wrong(
             f"wait for {', '.join(strange)}, which is no platform of the settings",
-            "put it back into platforms, or skip its messages (`hotline outbox skip`)",
+            Words(
+                "put it back into platforms, or skip its messages (`hotline outbox skip`)",
+                "把它写回设置项 platforms，或跳过发给它的消息（`hotline outbox skip`）",
+            ),
         )
     oldest = min((since for _, since in waiting.values()), default=None)
     count = sum(number for number, _ in waiting.values())
@@ -53,6 +68,9 @@ async def check_outbox(patient: Patient) -> Verdict:
         minutes = int((datetime.now(UTC) - oldest).total_seconds() // 60)
         return warning(
             f"{count} wait, the oldest for {minutes} min",
-            "`hotline outbox list --state waiting` says what their platform answered",
+            Words(
+                "`hotline outbox list --state waiting` says what their platform answered",
+                "`hotline outbox list --state waiting` 显示对方平台的答复",
+            ),
         )
     return ok(f"{count} wait, none for long" if count else "nothing waits, nothing was given up")

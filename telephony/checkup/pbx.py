@@ -13,87 +13,19 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from telephony.asterisk_program import OLDEST
-from telephony.checkup.model import NotChecked, Patient, Verdict, ok, setting, warning, wrong
+from telephony.checkup.model import (
+    NotChecked,
+    Patient,
+    Verdict,
+    Words,
+    ok,
+    setting,
+    warning,
+    wrong,
+)
+from telephony.checkup.needs import MODULES, READ_RIGHTS, RIGHTS, TOO_MUCH
 from telephony.dialplan import write_rights
 from telephony.settings import TIME_ZONE
-
-RIGHTS = {
-    "call": (
-        ("Redirect", "Setvar", "Getvar", "Hangup", "Status"),
-        "hand-overs from desk and command line fail; keys on phones still work",
-    ),
-    "originate": (("Originate",), "a third party cannot be called in from the desk"),
-    "agent": (
-        ("QueueAdd", "QueueRemove", "QueuePause"),
-        "agents can sign in and out only by the code on the phone",
-    ),
-    "reporting": (
-        ("CoreShowChannels", "ShowDialPlan", "ConfbridgeList"),
-        "the live picture of calls stays empty",
-    ),
-    "system": (
-        ("DBPut", "DBDel", "ModuleCheck", "GetConfig", "Reload"),
-        "holidays cannot be set and dialplans not loaded from here, and this doctor sees less",
-    ),
-    "config": (
-        ("UpdateConfig", "CreateConfig"),
-        "dialplans cannot be loaded over AMI, as pbx.load_over_ami says",
-    ),
-}
-"""The write rights that our actions need: right -> actions, and what fails without it."""
-
-TOO_MUCH = {
-    "command": "Command",
-    "config": "UpdateConfig",
-    "user": "UserEvent",
-    "aoc": "AOCMessage",
-    "test": "LocalOptimizeTest",
-}
-"""Rights that we do not use, by an action that shows them."""
-
-READ_RIGHTS = ("call", "user", "agent", "system")
-
-MODULES = {
-    "pbx_config": "there is no dialplan",
-    "app_dial": "nobody is called",
-    "app_stack": "the dialplan stops at its first Gosub",
-    "app_exec": "the dialplan stops at its first ExecIf",
-    "app_bridgewait": "agents are cut off when they press a key",
-    "bridge_holding": "agents are cut off when they press a key",
-    "app_queue": "callers reach no agent, only the message",
-    "app_record": "no message can be left",
-    "func_env": "messages count as none: their length is not known",
-    "app_playback": "callers hear no announcement",
-    "app_read": "desks that must confirm a call cannot",
-    "app_channelredirect": "the keys on phones do nothing",
-    "app_originate": "the key for a three-way call does nothing",
-    "app_confbridge": "three-way calls fail",
-    "app_softhangup": "the agent who waits is not let go when the desk answers",
-    "app_userevent": "the desk does not see hand-overs live",
-    "app_celgenuserevent": "the record does not know who took a call",
-    "bridge_builtin_features": "keys during a call do nothing",
-    "bridge_simple": "nobody hears anybody",
-    "bridge_softmix": "three-way calls fail",
-    "cel_custom": "no call is recorded",
-    "func_callerid": "the desk does not see who calls",
-    "func_channel": "cases have no number",
-    "func_cut": "hand-overs do not know who pressed the key",
-    "func_db": "holidays do not count",
-    "func_dialplan": "callers who were not taken do not come back to their agent",
-    "func_global": "the keys on phones and the way back fail",
-    "func_lock": "two agents may pick up the same call",
-    "func_logic": "the agent who waits is not let go when the desk answers",
-    "func_strings": "hours do not work, and no call is recorded",
-    "func_uri": "the facts of hand-overs cannot be read",
-    "res_musiconhold": "hold is silent, which sounds like a lost call",
-    "chan_pjsip": "there is no SIP",
-    "res_pjsip_session": "there is no SIP call",
-    "res_pjsip_sdp_rtp": "calls have no sound",
-    "res_pjsip_refer": "a phone's own transfer is refused",
-    "res_pjsip_header_funcs": "the dialplan stops when it calls a desk",
-    "res_rtp_asterisk": "calls have no sound",
-}
-"""The modules that the dialplan needs, and what fails without each."""
 
 CLOCK_WARNING_S, CLOCK_WRONG_S = 2.0, 30.0
 RESOLVE_LIMIT_S = 1.0
@@ -105,9 +37,13 @@ async def check_version(patient: Patient) -> Verdict:
     version = (await patient.link.action("CoreSettings")).get("AsteriskVersion")
     found = re.search(r"(\d+)\.\d+", version)
     if found is None:
-        return warning(f"unknown version {version!r}", f"use Asterisk {OLDEST} or newer")
+        todo = Words(f"use Asterisk {OLDEST} or newer", f"使用 Asterisk {OLDEST} 或更新的版本")
+        return warning(f"unknown version {version!r}", todo)
     if int(found[1]) < OLDEST:
-        return wrong(f"Asterisk {version}", f"upgrade to Asterisk {OLDEST} or newer")
+        todo = Words(
+            f"upgrade to Asterisk {OLDEST} or newer", f"升级到 Asterisk {OLDEST} 或更新的版本"
+        )
+        return wrong(f"Asterisk {version}", todo)
     return ok(f"Asterisk {version}")
 
 
@@ -120,23 +56,37 @@ async def check_rights(patient: Patient) -> Verdict:
     }
     lacking = {right: actions for right, actions in lacking.items() if actions}
     user = patient.settings.pbx.ami_user
-    where = (
-        f"the section [{user}] of the PBX's manager.conf, then `manager reload` and sign in anew"
+    where = Words(
+        f"the section [{user}] of the PBX's manager.conf, then `manager reload` and sign in anew",
+        f"在交换机 manager.conf 的 [{user}] 一节，然后执行 `manager reload` 并重新登录",
     )
     if lacking:
         named = "; ".join(
             f"write right {right} is missing (or its module is): {', '.join(actions)}"
             for right, actions in lacking.items()
         )
-        losses = "; ".join(RIGHTS[right][1] for right in lacking)
-        return wrong(named, f"add `{','.join(lacking)}` to write = in {where}", losses)
+        losses = [RIGHTS[right][1] for right in lacking]
+        return wrong(
+            named,
+            Words(
+                f"add `{','.join(lacking)}` to write = in {where.en}",
+                f"给 write = 加上 `{','.join(lacking)}`，{where.zh}",
+            ),
+            Words("; ".join(one.en for one in losses), "；".join(one.zh for one in losses)),
+        )
     reading = await _reading(patient)
     unheard = [one for one in READ_RIGHTS if reading is not None and not {one, "all"} & reading]
     if unheard:
         return wrong(
             f"read right {', '.join(unheard)} is missing",
-            f"add `{','.join(unheard)}` to read = in {where}",
-            "The live picture of calls stays as it was at the start.",
+            Words(
+                f"add `{','.join(unheard)}` to read = in {where.en}",
+                f"给 read = 加上 `{','.join(unheard)}`，{where.zh}",
+            ),
+            Words(
+                "The live picture of calls stays as it was at the start.",
+                "实时通话画面停留在启动时的样子。",
+            ),
         )
     excess = [
         right
@@ -146,15 +96,28 @@ async def check_rights(patient: Patient) -> Verdict:
     if excess:
         return warning(
             f"more write rights than needed: {', '.join(excess)}",
-            f"take `{','.join(excess)}` out of write = in {where}",
-            "Who gets hold of the AMI secret could change the PBX, not only its calls.",
+            Words(
+                f"take `{','.join(excess)}` out of write = in {where.en}",
+                f"从 write = 里去掉 `{','.join(excess)}`，{where.zh}",
+            ),
+            Words(
+                "Who gets hold of the AMI secret could change the PBX, not only its calls.",
+                "谁拿到 AMI 口令，就不只能动通话，还能改动交换机。",
+            ),
         )
     unread = sorted(reading - set(READ_RIGHTS)) if reading is not None else []
     if unread:
         return warning(
             f"more read rights than needed: {', '.join(unread)}",
-            f"let read = be `{','.join(READ_RIGHTS)}` in {where}",
-            "The PBX writes events that nobody reads: a plain call makes 124 of them, 15 are ours.",
+            Words(
+                f"let read = be `{','.join(READ_RIGHTS)}` in {where.en}",
+                f"把 read = 改成 `{','.join(READ_RIGHTS)}`，{where.zh}",
+            ),
+            Words(
+                "The PBX writes events that nobody reads: a plain call makes 124 of them, 15 are "
+                "ours.",
+                "交换机会发出没人读的事件：一次普通通话有 124 个，我们只用 15 个。",
+            ),
         )
     told = "" if reading is not None else " (which read rights it has, the PBX does not tell)"
     return ok(f"user {user} has the rights that are needed and no more{told}")
@@ -176,11 +139,18 @@ async def check_modules(patient: Patient) -> Verdict:
     loaded = await patient.loaded(MODULES)
     missing = [name for name, there in loaded.items() if not there]
     if missing:
-        lines = "; ".join(f"without {name} {MODULES[name]}" for name in missing)
+        lines = "; ".join(f"without {name} {MODULES[name].en}" for name in missing)
         return wrong(
             f"not loaded: {', '.join(missing)}",
-            "load them in the PBX's modules.conf (`module load NAME` tells why one does not load)",
-            lines[0].upper() + lines[1:] + ".",
+            Words(
+                "load them in the PBX's modules.conf (`module load NAME` tells why one does not "
+                "load)",
+                "在交换机的 modules.conf 里加载它们（`module load NAME` 会说明为何加载不了）",
+            ),
+            Words(
+                lines[0].upper() + lines[1:] + ".",
+                "；".join(f"没有 {name}，{MODULES[name].zh}" for name in missing) + "。",
+            ),
         )
     return ok(f"all {len(MODULES)} that the dialplan needs are loaded")
 
@@ -201,14 +171,23 @@ async def check_clock(patient: Patient) -> Verdict:
     if abs(zone_off) > timedelta(seconds=10):
         return wrong(
             f"in {TIME_ZONE} the PBX is {zone_off.total_seconds() / 3600:+.1f} h off",
-            "install the time zones on the PBX's host (Debian: tzdata)",
-            "Callers are told that the office is closed while it is open, or the reverse.",
+            Words(
+                "install the time zones on the PBX's host (Debian: tzdata)",
+                "在交换机所在的主机上安装时区数据（Debian：tzdata）",
+            ),
+            Words(
+                "Callers are told that the office is closed while it is open, or the reverse.",
+                "开放时间里来电会听到已下班，或者相反。",
+            ),
         )
     found = f"the PBX's clock is {off:+.0f} s off ours"
     if abs(off) < CLOCK_WARNING_S:
         return ok(f"within {CLOCK_WARNING_S:.0f} s of ours, and it knows {TIME_ZONE}")
     judge = wrong if abs(off) > CLOCK_WRONG_S else warning
-    return judge(found, "run NTP (such as chrony) on both hosts")
+    return judge(
+        found,
+        Words("run NTP (such as chrony) on both hosts", "在两台主机上都运行 NTP（如 chrony）校时"),
+    )
 
 
 async def check_host_name(patient: Patient) -> Verdict:
@@ -217,7 +196,10 @@ async def check_host_name(patient: Patient) -> Verdict:
     if not patient.is_here:
         return warning(
             "not checked: the PBX is on another machine",
-            'there, `getent hosts "$(hostname)"` must answer at once',
+            Words(
+                'there, `getent hosts "$(hostname)"` must answer at once',
+                '在那台机器上，`getent hosts "$(hostname)"` 应立刻有结果',
+            ),
         )
     started = time.monotonic()
     answer = await _resolve(name)
@@ -225,8 +207,14 @@ async def check_host_name(patient: Patient) -> Verdict:
     if isinstance(answer, str):
         return wrong(
             f"{name} does not resolve ({answer}, after {took:.1f} s)",
-            f"add the line `127.0.1.1 {name}` to /etc/hosts of the PBX's host",
-            "Every call waits up to 5 s before it rings; at 50 calls/s 355 of 400 failed.",
+            Words(
+                f"add the line `127.0.1.1 {name}` to /etc/hosts of the PBX's host",
+                f"在交换机所在主机的 /etc/hosts 里加一行 `127.0.1.1 {name}`",
+            ),
+            Words(
+                "Every call waits up to 5 s before it rings; at 50 calls/s 355 of 400 failed.",
+                "每个来电振铃前最多等 5 秒；每秒 50 个来电时，400 个里有 355 个失败。",
+            ),
         )
     return ok(f"{name} resolves in {took * 1000:.0f} ms")
 
@@ -262,7 +250,11 @@ def _settle(done: asyncio.Future[str | None], answer: str | None) -> None:
 async def check_indications(patient: Patient) -> Verdict:
     """The PBX knows what ringing sounds like."""
     config = await patient.config("indications.conf")
-    todo = "include hotline/indications.conf, then `module reload indications`"
+    todo = Words(
+        "include hotline/indications.conf, then `module reload indications`",
+        "在 indications.conf 里引入（#include）hotline/indications.conf，"
+        "再执行 `module reload indications`",
+    )
     if config is None:
         return wrong("the PBX has no indications.conf", todo)
     country = setting(config, "general", "country")
@@ -276,7 +268,10 @@ async def check_indications(patient: Patient) -> Verdict:
 async def check_music(patient: Patient) -> Verdict:
     """The class of music that holders hear has something to play."""
     config = await patient.config("musiconhold.conf")
-    todo = "include hotline/musiconhold.conf, then `moh reload`"
+    todo = Words(
+        "include hotline/musiconhold.conf, then `moh reload`",
+        "在 musiconhold.conf 里引入（#include）hotline/musiconhold.conf，再执行 `moh reload`",
+    )
     if config is None or "hotline" not in config:
         return wrong("musiconhold.conf has no class [hotline]", todo)
     folder = setting(config, "hotline", "directory")
@@ -285,7 +280,13 @@ async def check_music(patient: Patient) -> Verdict:
     if not patient.is_here:
         return ok(f"the class hotline plays the files in {folder} there")
     if not _has_files(Path(folder)):
-        return wrong(f"no file in {folder}", "put music there (dialplans/sounds/moh has some)")
+        return wrong(
+            f"no file in {folder}",
+            Words(
+                "put music there (dialplans/sounds/moh has some)",
+                "把音乐放到那里（dialplans/sounds/moh 里有）",
+            ),
+        )
     return ok(f"the class hotline plays the files in {folder}")
 
 
@@ -297,8 +298,13 @@ def _has_files(folder: Path) -> bool:
 async def check_messages(patient: Patient) -> Verdict:
     """The sound of messages can be heard from here."""
     folder = patient.settings.messages.folder
-    todo = "set messages.folder to hotline/messages below the spool of the PBX"
-    means = "Messages are taken, but cannot be heard from here."
+    todo = Words(
+        "set messages.folder to hotline/messages below the spool of the PBX",
+        "把设置项 messages.folder 设为交换机 spool 目录下的 hotline/messages",
+    )
+    means = Words(
+        "Messages are taken, but cannot be heard from here.", "留言照常录下，但在这里听不到。"
+    )
     if folder is None:
         return warning("messages.folder is not set", todo, means)
     # The PBX makes the folder itself with the first message.
@@ -306,5 +312,9 @@ async def check_messages(patient: Patient) -> Verdict:
     if spool not in (folder, folder.parent, folder.parent.parent):
         return warning(f"{folder.parent.parent} (messages.folder) is no folder", todo, means)
     if not os.access(spool, os.R_OK | os.X_OK):
-        return wrong(f"{spool} may not be read by this user", "let this user read it", means)
+        return wrong(
+            f"{spool} may not be read by this user",
+            Words("let this user read it", "让本用户可以读取它"),
+            means,
+        )
     return ok(f"messages are in {folder}")

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from telephony.checkup.model import NotChecked, Patient, Verdict, ok, warning, wrong
+from telephony.checkup.model import NotChecked, Patient, Verdict, Words, ok, warning, wrong
 from telephony.errors import PbxRefused
+from telephony.line_settings import WEEKDAYS
 from telephony.office_hours import NoHours, parse_windows
 from telephony.pbx import Pbx
 from telephony.settings import TIME_ZONE
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 QUEUE = "hotline"
 HOURS_FAMILY = "hotline-hours"
-FRIDAY = 5
 UNAVAILABLE = {"4", "5"}
 """Device states of a queue member that cannot be rung: invalid, unavailable."""
 
@@ -35,7 +35,7 @@ def is_open(line: Line, special: str | None, now: datetime) -> bool:
                 f"AstDB {HOURS_FAMILY}/{now:%Y%m%d} holds {special!r}, no hours"
             ) from None
     else:
-        windows = line.windows if now.isoweekday() <= FRIDAY else ()
+        windows = line.windows_on(WEEKDAYS[now.weekday()])
     minute = now.hour * 60 + now.minute
     return any(one.opens <= minute < one.closes for one in windows)
 
@@ -46,8 +46,14 @@ async def check_agents(patient: Patient) -> Verdict:
     if not any(event.name == "QueueParams" for event in events):
         return wrong(
             f"the PBX has no queue {QUEUE}",
-            "include hotline/queues.conf, then `queue reload all`",
-            "Every caller is asked for a message, at any hour.",
+            Words(
+                "include hotline/queues.conf, then `queue reload all`",
+                "在 queues.conf 里引入（#include）hotline/queues.conf，再执行 `queue reload all`",
+            ),
+            Words(
+                "Every caller is asked for a message, at any hour.",
+                "任何时候来电都只能留言。",
+            ),
         )
     members = [event for event in events if event.name == "QueueMember"]
     away = [event for event in members if event.get("Status") in UNAVAILABLE]
@@ -69,11 +75,20 @@ async def check_agents(patient: Patient) -> Verdict:
         return ok(f"{found}; the line is closed now")
     code = patient.settings.sign_in_code
     if len(paused) > len(away):
-        return warning(f"{found}; the line is open", "an agent ends the break")
+        return warning(
+            f"{found}; the line is open",
+            Words("an agent ends the break", "请一名坐席结束休息"),
+        )
     return warning(
         f"{found}; the line is open",
-        f"an agent signs in with {code} on a phone that is registered",
-        "Callers are asked for a message although the line is open.",
+        Words(
+            f"an agent signs in with {code} on a phone that is registered",
+            f"请一名坐席在已注册的话机上拨 {code} 签入",
+        ),
+        Words(
+            "Callers are asked for a message although the line is open.",
+            "热线在开放时间，来电却只能留言。",
+        ),
     )
 
 
@@ -106,17 +121,26 @@ async def check_desks(patient: Patient) -> Verdict:
     if unknown:
         return wrong(
             f"the PBX knows no device for desk {', '.join(unknown)}",
-            "correct dial in the settings, or define the endpoint in the PBX's pjsip.conf",
+            Words(
+                "correct dial in the settings, or define the endpoint in the PBX's pjsip.conf",
+                "改正设置里的 dial，或在交换机的 pjsip.conf 里定义这个端点",
+            ),
         )
     if away:
         return warning(
             f"cannot be reached now: desk {', '.join(away)}",
-            "register the phone, or look at the trunk (`pjsip show contacts` on the PBX)",
+            Words(
+                "register the phone, or look at the trunk (`pjsip show contacts` on the PBX)",
+                "让话机注册，或检查中继（在交换机上用 `pjsip show contacts` 查看）",
+            ),
         )
     if untold:
         return warning(
             f"the PBX does not tell whether these can be reached: desk {', '.join(untold)}",
-            "load func_devstate on the PBX, or make a test call",
+            Words(
+                "load func_devstate on the PBX, or make a test call",
+                "在交换机上加载 func_devstate，或打一个测试电话",
+            ),
         )
     return ok(f"all {len(patient.settings.desks)} desks can be reached")
 

@@ -21,9 +21,13 @@ from telephony.cel.disk import room_in
 from telephony.cel.rows import Clock
 from telephony.cel.tail import identity
 from telephony.checkup.model import (
+    SEE_AMI,
+    SEE_DATABASE,
+    SEE_DIALPLAN,
     NotChecked,
     Patient,
     Verdict,
+    Words,
     is_true,
     ok,
     setting,
@@ -54,7 +58,15 @@ TAIL_BYTES = 65536
 LAG_WARNING_BYTES, LAG_WARNING_S = 1_000_000, 60.0
 DATABASE_LIMIT_S = 3.0
 
-RENDER_CEL = "include hotline/cel.conf and hotline/cel_custom.conf, then restart the PBX"
+RENDER_CEL = Words(
+    "include hotline/cel.conf and hotline/cel_custom.conf, then restart the PBX",
+    "在 cel.conf 和 cel_custom.conf 里分别引入（#include）hotline/cel.conf 和 "
+    "hotline/cel_custom.conf，然后重启交换机",
+)
+WHERE_ROWS_GO = Words(
+    "look for a full disk, a folder of another user, or another path in cel_custom.conf",
+    "看磁盘是否已满、目录是否属于别的用户、cel_custom.conf 里是否是另一个路径",
+)
 
 
 async def check_cel(patient: Patient) -> Verdict:
@@ -68,7 +80,10 @@ async def check_cel(patient: Patient) -> Verdict:
         return wrong(
             f"cel.conf leaves out {', '.join(missing)}",
             RENDER_CEL,
-            "Legs without these events show wrong times, or nobody to talk with.",
+            Words(
+                "Legs without these events show wrong times, or nobody to talk with.",
+                "缺少这些事件，话段的时间会不对，或看不出与谁通话。",
+            ),
         )
     if setting(main, "general", "apps").lower() != "all":
         found = "cel.conf does not say apps = all, so a message left is not told from a talk"
@@ -90,7 +105,10 @@ async def _columns(patient: Patient) -> Verdict:
         return wrong(
             f"cel_custom.conf gives {file.name} other columns than ours",
             RENDER_CEL,
-            "Rows are read as if they said something else, or not at all.",
+            Words(
+                "Rows are read as if they said something else, or not at all.",
+                "记录行会被读错，或根本读不出。",
+            ),
         )
     return ok(f"on for all events, written to {file.name} in our columns")
 
@@ -102,8 +120,15 @@ async def check_cel_back_end(patient: Patient) -> Verdict:
     if slow:
         return wrong(
             f"{', '.join(slow)} is loaded: every channel waits for its insert",
-            f"`noload = {slow[0]}.so` in modules.conf, then restart; the CSV file is what we read",
-            "Set-up of a call takes 16 ms at 10 calls/s, but 4.8 s at 50/s (4 ms without it).",
+            Words(
+                f"`noload = {slow[0]}.so` in modules.conf, then restart; the CSV file is what we "
+                "read",
+                f"在 modules.conf 里写 `noload = {slow[0]}.so`，然后重启；我们读的是 CSV 文件",
+            ),
+            Words(
+                "Set-up of a call takes 16 ms at 10 calls/s, but 4.8 s at 50/s (4 ms without it).",
+                "每秒 10 个来电时接通要 16 毫秒，每秒 50 个时要 4.8 秒（没有它只要 4 毫秒）。",
+            ),
         )
     return ok("CSV only; the sqlite back end, which holds calls up, is not loaded")
 
@@ -112,21 +137,37 @@ async def check_cel_file(patient: Patient) -> Verdict:
     """The CEL file is there, can be read, and grows with the calls."""
     file = patient.settings.pbx.cel_file
     if file is None:
-        return wrong("pbx.cel_file is not set", "set HOTLINE_PBX__CEL_FILE to the PBX's CEL file")
+        return wrong(
+            "pbx.cel_file is not set",
+            Words(
+                "set HOTLINE_PBX__CEL_FILE to the PBX's CEL file",
+                "把 HOTLINE_PBX__CEL_FILE 设为交换机的 CEL 文件",
+            ),
+        )
     if not file.parent.is_dir():
         return wrong(
             f"the folder {file.parent} does not exist",
-            "make it, owned by the user that Asterisk runs as: rows vanish silently without it",
+            Words(
+                "make it, owned by the user that Asterisk runs as: rows vanish silently without it",
+                "建立这个目录，属主为运行 Asterisk 的用户：没有它，记录行会无声丢失",
+            ),
         )
     if file.exists() and not os.access(file, os.R_OK):
         return wrong(
             f"{file} cannot be read by {_user()}",
-            "put the service's user into the PBX's group, or give the file's folder an ACL",
+            Words(
+                "put the service's user into the PBX's group, or give the file's folder an ACL",
+                "把运行服务的用户加入交换机的用户组，或给文件所在目录设置 ACL",
+            ),
         )
     if patient.client is None:
         if not file.exists():
-            return wrong(f"{file} does not exist", "set pbx.cel_file to where the PBX writes CEL")
-        return warning(f"{_last(file)}; not checked whether it grows: no link", "see the line ami")
+            todo = Words(
+                "set pbx.cel_file to where the PBX writes CEL",
+                "把设置项 pbx.cel_file 设为交换机写 CEL 的地方",
+            )
+            return wrong(f"{file} does not exist", todo)
+        return warning(f"{_last(file)}; not checked whether it grows: no link", SEE_AMI)
     if patient.test_call:
         return await _prove(patient, file)
     return await _compare(patient, file)
@@ -156,12 +197,16 @@ async def _compare(patient: Patient, file: Path) -> Verdict:
     if newest and (last is None or last < newest - 1):
         return wrong(
             f"{_last(file)}, but the PBX has had calls since",
-            "look for a full disk, a folder of another user, or another path in cel_custom.conf",
+            WHERE_ROWS_GO,
         )
     if last is None:
         return warning(
             f"no row in {file} yet, and no call since the PBX started",
-            "`hotline doctor --test-call` proves that rows arrive, with a call that no phone hears",
+            Words(
+                "`hotline doctor --test-call` proves that rows arrive, with a call that no phone "
+                "hears",
+                "`hotline doctor --test-call` 用一次不响铃的呼叫证明记录行能写入",
+            ),
         )
     if not newest:
         return ok(
@@ -174,7 +219,7 @@ async def _prove(patient: Patient, file: Path) -> Verdict:
     """Make a call of a channel with itself, and wait for its row."""
     patient.must_be_allowed("Originate", "originate")
     if not await Pbx(patient.link, patient.settings).extension_exists(TEST_CONTEXT, "s"):
-        raise NotChecked(f"{TEST_CONTEXT} is not loaded", todo="see the line dialplan")
+        raise NotChecked(f"{TEST_CONTEXT} is not loaded", SEE_DIALPLAN)
     mark = f"hotline-doctor-{secrets.token_hex(4)}"
     size = _size(file)
     await patient.link.action(
@@ -195,7 +240,7 @@ async def _prove(patient: Patient, file: Path) -> Verdict:
         await asyncio.sleep(LOOK_EVERY_S)
     return wrong(
         f"{file} did not grow within {TEST_LIMIT_S:g} s of a test call ({mark})",
-        "look for a full disk, a folder of another user, or another path in cel_custom.conf",
+        WHERE_ROWS_GO,
     )
 
 
@@ -246,10 +291,14 @@ async def check_disk(patient: Patient) -> Verdict:
     """There is room where CEL, messages and the database grow."""
     rooms = [room_in(folder, patient.settings.record) for folder in _folders(patient)]
     if not rooms:
-        return warning("no folder of this machine is in the settings", "set pbx.cel_file")
+        todo = Words("set pbx.cel_file", "设置 pbx.cel_file")
+        return warning("no folder of this machine is in the settings", todo)
     tightest = min(rooms, key=lambda room: room.free)
     found = f"{tightest.free / 2**30:.1f} GB free in {tightest.folder}"
-    todo = "make room, and keep fewer old CEL files (logrotate); limits: record.disk_warning_mb"
+    todo = Words(
+        "make room, and keep fewer old CEL files (logrotate); limits: record.disk_warning_mb",
+        "腾出空间，少留旧的 CEL 文件（logrotate）；界限见设置项 record.disk_warning_mb",
+    )
     if tightest.state == "alarm":
         return wrong(found, todo)
     return warning(found, todo) if tightest.state == "warning" else ok(found)
@@ -270,7 +319,10 @@ async def check_database(patient: Patient) -> Verdict:
     database = Database.from_settings(patient.settings)
     if not is_there(database):
         file = database.url.database
-        return warning(f"{file} does not exist yet", "start the service once: it makes the tables")
+        return warning(
+            f"{file} does not exist yet",
+            Words("start the service once: it makes the tables", "启动一次服务，它会建好数据表"),
+        )
     try:
         async with asyncio.timeout(DATABASE_LIMIT_S):
             await database.check()
@@ -284,7 +336,10 @@ async def check_database(patient: Patient) -> Verdict:
         return wrong(
             f"its tables are of version {', '.join(sorted(there)) or 'none'}, "
             f"this program's of {', '.join(sorted(newest))}",
-            "start the service of this version once: it migrates",
+            Words(
+                "start the service of this version once: it migrates",
+                "启动一次这个版本的服务，它会升级数据表",
+            ),
         )
     kind = "SQLite" if database.is_sqlite else "PostgreSQL"
     return ok(f"{kind} answers, tables of version {', '.join(sorted(there))}")
@@ -307,13 +362,16 @@ async def check_recorder(patient: Patient) -> Verdict:
     file = patient.settings.pbx.cel_file
     name = await asyncio.to_thread(identity, file) if file else None
     if file is None or name is None:
-        raise NotChecked("there is no CEL file with a row", todo="see the line cel-file")
+        raise NotChecked(
+            "there is no CEL file with a row",
+            Words("see the line cel-file", "见“CEL 文件”（cel-file）一项"),
+        )
     database = Database.from_settings(patient.settings)
     stored = select(CelPosition).where(
         col(CelPosition.pbx) == patient.settings.pbx.name, col(CelPosition.file) == name
     )
     if not is_there(database):
-        raise NotChecked("there is no database yet", todo="see the line database")
+        raise NotChecked("there is no database yet", SEE_DATABASE)
     try:
         async with asyncio.timeout(DATABASE_LIMIT_S), database.reading() as connection:
             position = (await connection.execute(stored)).first()
@@ -321,12 +379,21 @@ async def check_recorder(patient: Patient) -> Verdict:
         await database.close()
     size = _size(file)
     if position is None:
-        return warning(f"{file} was never read", "start the service: `hotline up`")
+        return warning(
+            f"{file} was never read",
+            Words("start the service: `hotline up`", "启动服务：`hotline up`"),
+        )
     behind = size - position.offset
     age = (datetime.now(UTC) - position.seen_at).total_seconds()
     if behind <= 0:
         return ok(f"all of {file} is in the database")
     found = f"{behind} bytes of {file} are not in the database; read last {_ago(age)}"
     if behind > LAG_WARNING_BYTES or age > LAG_WARNING_S:
-        return warning(found, "start the service, or look at its log and at the database")
+        return warning(
+            found,
+            Words(
+                "start the service, or look at its log and at the database",
+                "启动服务，或查看它的日志和数据库",
+            ),
+        )
     return ok(found)

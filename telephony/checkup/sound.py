@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from telephony.checkup.model import Patient, Verdict, ok, setting, warning, wrong
+from telephony.checkup.model import Patient, Verdict, Words, ok, setting, warning, wrong
 from telephony.dialplan import SOUNDS
 
+USUAL_DATA = "/usr/share/asterisk"
 RTP_FIRST, RTP_LAST = 5000, 31000
 """What Asterisk takes where rtp.conf says nothing (res_rtp_asterisk.c)."""
 PORTS_A_CALL = 4
@@ -21,9 +22,11 @@ def ports_verdict(ports: int, expected: int) -> Verdict:
     """Whether so many ports carry so many calls at once."""
     calls = ports // PORTS_A_CALL
     found = f"{ports} ports carry {calls} calls of two legs; {expected} at once are expected"
-    todo = (
+    todo = Words(
         f"let rtpend - rtpstart in the PBX's rtp.conf be {expected * WITH_THIRD} or more, open the "
-        "same ports in the firewall, then restart the PBX; or correct checkup.expected_calls"
+        "same ports in the firewall, then restart the PBX; or correct checkup.expected_calls",
+        f"让交换机 rtp.conf 中 rtpend 减 rtpstart 不小于 {expected * WITH_THIRD}，"
+        "在防火墙上放开同样的端口，然后重启交换机；或改正设置项 checkup.expected_calls",
     )
     if calls < expected:
         return wrong(found, todo)
@@ -31,7 +34,10 @@ def ports_verdict(ports: int, expected: int) -> Verdict:
         return warning(
             f"{found}, but not all of them with a third leg",
             todo,
-            "On a full day a desk that is called in may not be heard.",
+            Words(
+                "On a full day a desk that is called in may not be heard.",
+                "来电多的日子里，叫进来的单位可能没有声音。",
+            ),
         )
     return ok(found)
 
@@ -59,8 +65,12 @@ async def check_prompts(patient: Patient) -> Verdict:
     if not patient.is_here or not data:
         return warning(
             "not checked: the PBX is on another machine",
-            f"there, `ls {data or '/usr/share/asterisk'}/sounds/{languages[0]}/hotline` must show "
-            "what dialplans/sounds holds",
+            Words(
+                f"there, `ls {data or USUAL_DATA}/sounds/{languages[0]}/hotline` must show what "
+                "dialplans/sounds holds",
+                f"在那台机器上，`ls {data or USUAL_DATA}/sounds/{languages[0]}/hotline` 应列出 "
+                "dialplans/sounds 里的全部提示音",
+            ),
         )
     folders = {one: Path(data) / "sounds" / one / "hotline" for one in languages}
     missing = [
@@ -73,7 +83,10 @@ async def check_prompts(patient: Patient) -> Verdict:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         return wrong(
             f"not in {data}/sounds: {', '.join(missing[:NAMED])}{more}",
-            f"cp -r dialplans/sounds/{languages[0]}/hotline {data}/sounds/{languages[0]}/",
+            Words(
+                f"cp -r dialplans/sounds/{languages[0]}/hotline {data}/sounds/{languages[0]}/",
+                f"运行 cp -r dialplans/sounds/{languages[0]}/hotline {data}/sounds/{languages[0]}/",
+            ),
         )
     count = sum(len(prompts_of(one) or prompts_of("en")) for one in languages)
     return ok(f"all {count} in {', '.join(languages)} lie in {data}/sounds")

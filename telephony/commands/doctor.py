@@ -74,6 +74,7 @@ def _show(finding: Finding) -> None:
     stdout.print(f"{indent}{finding.means}", style="dim", markup=False, soft_wrap=True)
     if finding.todo:
         stdout.print(f"{indent}-> {finding.todo}", markup=False, soft_wrap=True)
+        stdout.print(f"{indent}   {finding.todo_zh}", markup=False, soft_wrap=True)
 
 
 def _sum_up(findings: list[Finding]) -> None:

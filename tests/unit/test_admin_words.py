@@ -55,9 +55,6 @@ def test_every_reason_why_a_dialplan_cannot_be_loaded_is_there_in_chinese(
     assert sorted(matched) == sorted([one] for one in patterns)
 
 
-def test_every_check_of_the_doctor_has_a_name_and_a_meaning_in_chinese() -> None:
-    means = set(re.findall(rf'"([\w-]+)": "[^"]*[{CHINESE}]', table("doctor.js", "MEANS", r"\}")))
-    named = set(re.findall(r'"doctor\.([\w-]+)": "', (ADMIN / "words.js").read_text()))
-    checks = {one.name for one in CHECKS} | {"ami"}
-    assert means == checks
-    assert checks <= named
+def test_every_check_of_the_doctor_has_a_name_in_chinese() -> None:
+    named = re.findall(rf'"doctor\.([\w-]+)": "[^"]*[{CHINESE}]', (ADMIN / "words.js").read_text())
+    assert {one.name for one in CHECKS} | {"ami"} <= set(named)

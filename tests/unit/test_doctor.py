@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from telephony import doctor
 from telephony.checkup.dialplan import our_steps
-from telephony.checkup.model import Check, NotChecked, Patient, Verdict
+from telephony.checkup.model import Check, NotChecked, Patient, Verdict, Words
 from telephony.checkup.people import devices, is_open
 from telephony.checkup.record import (
     last_row_at,
@@ -325,7 +325,9 @@ async def test_given_a_check_that_breaks_when_examined_then_it_is_a_line_like_th
     async def broken(_: Patient) -> Verdict:
         raise KeyError("Version")
 
-    monkeypatch.setattr(doctor, "CHECKS", (Check("broken", "Nothing.", broken, False),))
+    monkeypatch.setattr(
+        doctor, "CHECKS", (Check("broken", Words("Nothing.", "没什么。"), broken, False),)
+    )
     findings = await examine(settings_for(1))
     assert named(findings, "broken").found == "not checked: KeyError: 'Version'"
     assert named(findings, "broken").state == "wrong"
@@ -333,8 +335,11 @@ async def test_given_a_check_that_breaks_when_examined_then_it_is_a_line_like_th
 
 # -- the command ----------------------------------------------------------------------------------
 
-WELL = Finding("ami", "ok", "signed in", "Hand-overs need it.", "")
-ILL = Finding("desks", "wrong", "no device for desk [110]", "It comes back.", "correct dial")
+WELL = Finding("ami", "ok", "signed in", "Hand-overs need it.", "", "转接需要它。", "")
+ILL = Finding(
+    *("desks", "wrong", "no device for desk [110]", "It comes back.", "correct dial"),
+    *("会退回来。", "改正 dial"),
+)
 
 
 def run(
@@ -353,7 +358,13 @@ def test_given_warnings_only_when_run_then_exit_0_and_every_line_is_there(
 ) -> None:
     status, out = run(monkeypatch, [WELL, replace(ILL, state="warning")])
     assert status == 0
-    for words in ("signed in", "no device for desk [110]", "It comes back.", "-> correct dial"):
+    for words in (
+        "signed in",
+        "no device for desk [110]",
+        "It comes back.",
+        "-> correct dial",
+        "改正 dial",
+    ):
         assert words in out
 
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from telephony.checkup.certificates import Certificate, end_of, ends_in, verdict
 from telephony.checkup.keeper import DoctorKeeper
 from telephony.checkup.loading import check_loading
-from telephony.checkup.model import NotChecked, Patient
+from telephony.checkup.model import NotChecked, Patient, Words
 from telephony.checkup.outbox import check_outbox
 from telephony.checkup.pbx import check_rights
 from telephony.checkup.sound import ports_verdict
@@ -68,13 +68,15 @@ def test_given_a_certificate_when_judged_then_by_the_days_that_are_left(
     days: int, state: str
 ) -> None:
     found = [
-        Certificate("one", NOW + timedelta(days=days), "nobody can register"),
+        Certificate(
+            "one", NOW + timedelta(days=days), Words("nobody can register", "谁也无法注册")
+        ),
         Certificate("two", NOW + timedelta(days=300)),
     ]
     told = verdict(found, NOW, 30)
     assert told.state == state
     assert "one ends" in told.found
-    assert state == "ok" or told.means == "Once it has ended, nobody can register."
+    assert state == "ok" or told.means.en == "Once it has ended, nobody can register."
 
 
 # -- rights -------------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ async def test_given_a_user_without_config_when_dialplans_go_over_ami_then_the_r
     told = await check_rights(patient)
     assert told.state == "wrong"
     assert told.found.startswith("write right config is missing")
-    assert "add `config` to write =" in told.todo
+    assert "add `config` to write =" in told.todo.en
 
 
 # -- messages to platforms ------------------------------------------------------------------------

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from telephony.calendar.book import calendar_of
+from telephony.calendar.push import hours_at_pbx, wanted_hours
+from telephony.checkup.people import is_open
 from telephony.errors import LineNotFound, SettingsError
+from telephony.office_hours import SpecialDay, text_of
 from telephony.settings import Settings, as_environment, load_settings
 
 
@@ -43,6 +49,51 @@ def test_given_hours_of_its_own_then_it_has_none_of_the_others_breaks() -> None:
     assert settings.lines[0].hours == "1800-2300"
 
 
+WEEK = {"sat": ["09:00-12:00"], "wed": ["08:30-12:00", "13:30-20:00"], "fri": []}
+
+
+def test_given_weekdays_of_their_own_then_each_day_has_its_hours_and_is_told() -> None:
+    settings = load_settings(line={**LINE, "week": WEEK}, lines=[SECOND])
+    for line in settings.every_line:  # a further line takes the week as well
+        assert line.week_hours == [
+            *("0830-1200,1330-1700", "0830-1200,1330-1700", "0830-1200,1330-2000"),
+            *("0830-1200,1330-1700", "closed", "0900-1200", "closed"),
+        ]
+    assert settings.line.week_in_words == (
+        "Monday to Friday 0830-1200,1330-1700, wed 0830-1200,1330-2000, fri closed, sat 0900-1200"
+    )
+    night = {**SECOND, "opens": "18:00", "closes": "23:00"}
+    other = load_settings(line={**LINE, "week": WEEK}, lines=[night]).lines[0]
+    assert other.week_hours == ["1800-2300"] * 5 + ["closed"] * 2
+    own = load_settings(line=LINE, lines=[{**SECOND, "week": {"sun": ["10:00-11:00"]}}]).lines[0]
+    assert (own.week_hours[0], own.week_hours[6]) == ("0830-1200,1330-1700", "1000-1100")
+
+
+def test_given_weekdays_of_their_own_then_holidays_and_worked_weekends_go_before() -> None:
+    line = load_settings(line={"week": WEEK}).line
+    calendar = calendar_of(line, {date(2026, 12, 5): SpecialDay("closed", "检修")})
+
+    def hours(day: str) -> str:
+        return text_of(calendar.day(date.fromisoformat(day)).windows)
+
+    assert hours("2026-11-28") == "0900-1200"  # a Saturday
+    assert hours("2026-11-25") == "0830-1200,1330-2000"  # a Wednesday
+    assert hours("2026-11-27") == "closed"  # a Friday
+    assert hours("2026-11-29") == "closed"  # a Sunday
+    assert hours("2026-10-03") == "closed"  # a Saturday, National Day
+    assert hours("2026-10-10") == "0830-1700"  # a Saturday that is worked for it
+    assert hours("2026-12-05") == "closed"  # a Saturday, by an admin
+    wanted = wanted_hours(calendar, date(2026, 11, 25))
+    assert [wanted[f"202611{day}"] for day in (25, 27, 28)] == [
+        *("0830-1200,1330-2000", "closed", "0900-1200")
+    ]
+    # What a PBX goes by that has lost its days.
+    for day in (date(2026, 11, 23) + timedelta(days=number) for number in range(7)):
+        assert hours_at_pbx(line, None, day) == calendar.week[day.weekday()]
+        noon = datetime.combine(day, time(11), ZoneInfo("Asia/Shanghai"))
+        assert is_open(line, None, noon) == calendar.is_open(noon)
+
+
 def test_given_no_number_of_the_first_line_then_the_first_of_the_lines_is_it(
     tmp_path: Path,
 ) -> None:
@@ -64,7 +115,7 @@ def test_given_several_lines_when_sent_by_the_environment_then_they_arrive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lines = [{**SECOND, "opens": "18:00", "closes": "23:00", "danger_desk": "none"}]
-    settings = load_settings(line=LINE, lines=lines)
+    settings = load_settings(line={**LINE, "week": WEEK}, lines=lines)
     for name, value in as_environment(settings).items():
         monkeypatch.setenv(name, value)
     assert load_settings() == settings
@@ -80,6 +131,13 @@ def test_given_several_lines_when_sent_by_the_environment_then_they_arrive(
         ([{**SECOND, "danger_desk": "911"}], "line 2800123: danger_desk is 911"),
         ([{"number": "2800123"}], "lines.0.name"),
         ([{**SECOND, "opens": "18:00"}], "lines.0: opens 18:00 is not before closes 17:00"),
+        ([{**SECOND, "week": {"sat": ["12:00-09:00"]}}], "week.sat: 1200 is not before 0900"),
+        (
+            [{**SECOND, "week": {"sat": ["09:00-12:00", "11:00-13:00"]}}],
+            "week.sat: 1100-1300 does not come after 0900-1200",
+        ),
+        ([{**SECOND, "week": {"sat": ["9-12"]}}], "must be two times of day, as 12:00-13:30"),
+        ([{**SECOND, "week": {"saturday": []}}], "must be 'mon', 'tue', 'wed'"),
     ],
 )
 def test_given_lines_that_disagree_then_refused(lines: list[dict[str, Any]], why: str) -> None:

@@ -70,7 +70,7 @@ words({
     "what.legs-export": "导出话段", "what.cases-export": "导出工单", "what.ledger-export": "导出台账", "what.handovers-export": "导出转接", "what.export-file": "下载导出文件",
     "what.order-sent": "发送工单", "what.order-refused": "拒收工单", "what.deadline-sent": "发送督办", "what.message-retry": "重发消息", "what.message-skip": "丢弃消息", "what.calendar-import": "导入日历", "what.calendar-day": "更改日历", "what.matters-import": "导入事项", "what.matters-restore": "恢复事项版本", "what.dialplan-load": "加载拨号方案", "what.dialplan-rollback": "回滚拨号方案",
 
-    "doctor.note": "逐项检查已知会让电话或记录出问题的原因；只看不改。说明为英文原文，与命令 hotline doctor 相同。", "doctor.again": "重新检查", "doctor.looking": "正在检查…", "doctor.wait": "正在检查，问题多时最多约 10 秒…", "doctor.not-yet": "服务刚启动，还没有检查过。",
+    "doctor.note": "逐项检查已知会让电话或记录出问题的原因；只看不改。查到的情况为英文原文，与命令 hotline doctor 相同。", "doctor.again": "重新检查", "doctor.looking": "正在检查…", "doctor.wait": "正在检查，问题多时最多约 10 秒…", "doctor.not-yet": "服务刚启动，还没有检查过。",
     "doctor.state.ok": "正常", "doctor.state.warning": "注意", "doctor.state.wrong": "有问题",
     "doctor.ami": "与交换机的连接", "doctor.version": "交换机版本", "doctor.rights": "AMI 权限", "doctor.modules": "模块", "doctor.dialplan": "拨号方案", "doctor.loading": "未完成的加载", "doctor.keys": "按键", "doctor.cel": "CEL 事件", "doctor.cel-back-end": "CEL 后端", "doctor.cel-file": "CEL 文件",
     "doctor.clock": "时钟", "doctor.calendar": "日历", "doctor.host-name": "主机名", "doctor.indications": "提示音设置", "doctor.music": "等待音乐", "doctor.prompts": "语音提示", "doctor.ports": "媒体端口", "doctor.messages": "留言", "doctor.agents": "坐席", "doctor.desks": "受转单位",

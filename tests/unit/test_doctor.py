@@ -316,7 +316,7 @@ async def test_given_an_action_that_is_never_answered_when_examined_then_the_oth
         server.answers["CoreSettings"] = silence
         findings = await examine(settings_for(server.port))
     assert named(findings, "version").found == "not checked: no answer within 0.5 s"
-    assert named(findings, "cel-back-end").found.startswith("cel_sqlite3_custom is loaded")
+    assert named(findings, "cel-back-end").found.startswith("CSV only")
 
 
 async def test_given_a_check_that_breaks_when_examined_then_it_is_a_line_like_the_others(

@@ -97,8 +97,14 @@ async def test_given_no_cel_conf_when_checked_then_wrong() -> None:
 
 
 async def test_given_the_sqlite_back_end_when_checked_then_wrong_with_the_figure() -> None:
-    verdict = await check_cel_back_end(Scripted.make(modules=["cel_sqlite3_custom"]))
+    names_one: Config = {"master": [("table", "cel")]}
+    loaded = ["cel_sqlite3_custom"]
+    verdict = await check_cel_back_end(Scripted.make(modules=loaded, cel_sqlite3_custom=names_one))
     assert verdict.state == "wrong"
+    # As Debian ships it: loaded, but its file names no database.
+    assert (await check_cel_back_end(Scripted.make(modules=loaded))).state == "ok"
+    idle = Scripted.make(modules=loaded, cel_sqlite3_custom={})
+    assert (await check_cel_back_end(idle)).state == "ok"
     assert "16 ms at 10 calls/s, but 4.8 s at 50/s" in verdict.means.en
     assert (await check_cel_back_end(Scripted.make())).state == "ok"
 

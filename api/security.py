@@ -66,6 +66,13 @@ class CsrfMissing(NotAllowed):
     title = "The request did not come from our pages"
 
 
+class NotForThisPbx(NotAllowed):
+    """An integrator's token sends rows or sounds of a PBX that its `ships_for` does not name."""
+
+    code = "pbx-not-allowed"
+    title = "Not allowed for this PBX"
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who asks; ``agent`` is the agent whose calls they may move, if bound to one.
@@ -81,6 +88,7 @@ class Identity:
     sees_numbers: bool | None = None
     also: frozenset[Role] = frozenset()
     session: Session | None = None
+    ships_for: frozenset[str] = frozenset()
 
     def may(self, *roles: Role) -> bool:
         """Whether one of these roles, or one above it, is theirs."""
@@ -122,6 +130,7 @@ class Tokens:
                     token.agent,
                     token.may_monitor,
                     _sees(token.role, token.sees_numbers),
+                    ships_for=frozenset(token.ships_for),
                 ),
             )
             for token in tokens
@@ -292,6 +301,18 @@ AsSupervisor = Annotated[Identity, Depends(needs("supervisor"))]
 AsAdmin = Annotated[Identity, Depends(needs("admin"))]
 AsExporter = Annotated[Identity, Depends(needs("supervisor", "integrator"))]
 AsPlatformAdmin = Annotated[Identity, Depends(needs("admin", "integrator"))]
+
+
+async def _ships(request: Request, who: AsPlatformAdmin) -> Identity:
+    """Who may write a PBX's calls into the record."""
+    name = request.path_params["name"]
+    reads = request.method in READING and who.may("auditor")
+    if not reads and not who.may("admin") and name not in who.ships_for:
+        raise NotForThisPbx(f"this token sends nothing for PBX {name!r}: its ships_for names which")
+    return who
+
+
+AsShipper = Annotated[Identity, Depends(_ships)]
 AsListener = Annotated[Identity, Depends(needs("agent", audited=False))]
 """Hearing a citizen: their voice cannot be masked."""
 AsOneself = Annotated[Identity, Depends(needs("agent", audited=False))]

@@ -13,6 +13,7 @@ from telephony.setting_types import Section, no_doubles
 
 if TYPE_CHECKING:
     from telephony.partners import Group
+    from telephony.people_settings import Token
     from telephony.settings import Pbx, Settings
 
 CEL_FILE = "cel.csv"
@@ -26,6 +27,9 @@ class Spool(Section):
     folder: Path | None = Field(None, description="one folder a PBX is made in it")
     keep_days: int = Field(
         30, ge=1, le=3650, description="rotated CEL files that are on record are kept so long"
+    )
+    keep_free_mb: int = Field(
+        1000, ge=0, description="so much of the disk stays free: sounds that need it wait outside"
     )
 
 
@@ -46,6 +50,15 @@ def pbxs_agree(
             raise ValueError(f"pbx {pbx.name} is shipped: set spool.folder, where its rows go")
         if pbx.shipped and pbx.cel_file is not None:
             raise ValueError(f"pbx {pbx.name}: it is shipped, so it has no cel_file here")
+
+
+def ships_agree(tokens: Sequence[Token], pbxs: Sequence[Pbx]) -> None:
+    """Raise ValueError for a token that may ship for a PBX that there is not."""
+    names = [pbx.name for pbx in pbxs]
+    for token in tokens:
+        for name in token.ships_for:
+            if name not in names:
+                raise ValueError(f"token {token.name}: ships_for names {name}, which is no PBX")
 
 
 def spool_of(settings: Settings, pbx: str) -> Path:

@@ -98,6 +98,9 @@ class Token(Section):
     sees_numbers: bool | None = Field(
         None, description="citizens' numbers whole: true all, false none; default by role"
     )
+    ships_for: list[Id] = Field(
+        [], description="an integrator's token: the PBXs whose rows and sounds it may send"
+    )
 
     @model_validator(mode="after")
     def _agents_are_somebody(self) -> Self:
@@ -105,6 +108,8 @@ class Token(Section):
             raise ValueError("a token of role agent names its agent, whose calls alone it may move")
         if self.role == "auditor" and self.sees_numbers:
             raise ValueError("a token of role auditor sees numbers masked")
+        if self.ships_for and self.role not in ("integrator", "admin"):
+            raise ValueError("ships_for is for a token of role integrator")
         return self
 
 

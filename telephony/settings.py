@@ -44,7 +44,7 @@ from telephony.matters.settings import MatterSettings
 from telephony.messages.settings import Messages, messages_agree
 from telephony.orders.settings import Outbox, Platform, platforms_agree
 from telephony.partners import Group, Outside, Partner, groups_agree, outside_agrees, partners_agree
-from telephony.pbx_settings import Spool, pbxs_agree, settings_of
+from telephony.pbx_settings import Spool, pbxs_agree, settings_of, ships_agree
 from telephony.people.settings import SignIn
 from telephony.people_settings import (
     DEFAULT_DESKS,
@@ -222,6 +222,7 @@ class Settings(BaseSettings):
         partners_agree(self.partners, desks)
         messages_agree(self.messages, desks)
         pbxs_agree(self.every_pbx, self.spool, [*desks, *groups], agents)
+        ships_agree(self.tokens, self.every_pbx)
         lines_agree(self.line, self.lines, desks)
         platforms_agree(self.platforms, desks, [*agents, *groups])
         codes = [*(key.code for key in self.keys), self.matters.key]

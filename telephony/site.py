@@ -124,7 +124,8 @@ class Site(CallControl):
             sounds: dict[Kind, Path] = {
                 kind: folder for kind, folder in where.items() if folder is not None
             }
-            self.spool = Spool(settings.pbx.cel_file, sounds)
+            keep_free = settings.spool.keep_free_mb * 10**6
+            self.spool = Spool(settings.pbx.cel_file, sounds, keep_free=keep_free)
         self._spooling = asyncio.Lock()
         self.records = settings.pbx.cel_file is not None
         """Whether legs of this PBX are recorded at all."""
@@ -143,6 +144,9 @@ class Site(CallControl):
             part.start()
         self._record = asyncio.create_task(self._keep_record(), name="record")
         if self.spool is not None:
+            tokens = self.here.tokens
+            if not any(one.role == "admin" or self.name in one.ships_for for one in tokens):
+                log.warning("no token may send for this PBX: name it in ships_for", pbx=self.name)
             self._sweeping = asyncio.create_task(self._sweep(self.spool), name="spool")
 
     async def stop(self) -> None:

@@ -11,9 +11,17 @@ from pydantic import Field
 from api.dependencies import TheService, each_once
 from api.errors import problems
 from api.schemas.base import Schema, Word
-from api.security import AsPlatformAdmin
+from api.security import AsShipper, NotForThisPbx
 from telephony.errors import DatabaseUnavailable, InvalidValue, PbxNotFound
-from telephony.shipping.spool import FILE_ID, MAX_PART, SOUND, Kind, NotShipped, SpoolConflict
+from telephony.shipping.spool import (
+    FILE_ID,
+    MAX_PART,
+    SOUND,
+    Kind,
+    NotShipped,
+    SpoolConflict,
+    SpoolFull,
+)
 from telephony.shipping.spool import check_digest as must_have
 from telephony.site import NotOwner
 
@@ -30,9 +38,9 @@ _raw = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
-_taking = problems(
-    PbxNotFound, NotShipped, NotOwner, SpoolConflict, InvalidValue, DatabaseUnavailable
-)
+_refusals = (NotForThisPbx, PbxNotFound, NotShipped, NotOwner, SpoolConflict, InvalidValue)
+_taking = problems(*_refusals, DatabaseUnavailable)
+_taking_sounds = problems(*_refusals, DatabaseUnavailable, SpoolFull)
 
 
 class CelHeld(Schema):
@@ -73,9 +81,7 @@ class SoundTaken(Schema):
 
 
 @router.get("/pbxs/{name}/cel/{file}", responses=_taking)
-async def cel_held(
-    name: PbxName, file: FileId, service: TheService, _who: AsPlatformAdmin
-) -> CelHeld:
+async def cel_held(name: PbxName, file: FileId, service: TheService, _who: AsShipper) -> CelHeld:
     """How far a CEL file of this PBX was sent, and how far it is on record."""
     site = service.sites.named(name)
     async with site.spooling() as spool:
@@ -90,7 +96,7 @@ async def put_cel(
     query: Annotated[PartQuery, Query()],
     request: Request,
     service: TheService,
-    _who: AsPlatformAdmin,
+    _who: AsShipper,
 ) -> CelTaken:
     """Whole lines of a CEL file, from a place on; those that are here already are not kept twice.
 
@@ -107,7 +113,7 @@ async def put_cel(
     return CelTaken(file=file, size=size)
 
 
-@router.put("/pbxs/{name}/sounds/{kind}/{sound}", responses=_taking, openapi_extra=_raw)
+@router.put("/pbxs/{name}/sounds/{kind}/{sound}", responses=_taking_sounds, openapi_extra=_raw)
 async def put_sound(
     name: PbxName,
     kind: Kind,
@@ -115,9 +121,12 @@ async def put_sound(
     query: Annotated[SoundQuery, Query()],
     request: Request,
     service: TheService,
-    _who: AsPlatformAdmin,
+    _who: AsShipper,
 ) -> SoundTaken:
-    """Bytes of a message or recording, from the first on; it can be heard once it is whole."""
+    """Bytes of a message or recording, from the first on; it can be heard once it is whole.
+
+    507 `spool-full`: there is no room for it beside what is to stay free. Send it again later.
+    """
     data = await _body(request)
     must_have(data, query.sha256)
     site = service.sites.named(name)

@@ -24,7 +24,8 @@ def ship(
         typer.Option(help="https://host:port of the service; of several processes, each."),
     ],
     token_file: Annotated[
-        Path, typer.Option(help="Holds a token of role integrator or admin, readable by us alone.")
+        Path,
+        typer.Option(help="Holds a token whose ships_for names this PBX, readable by us alone."),
     ],
     cel: Annotated[
         Path, typer.Option(help="The CEL file; rotated ones are looked for beside it.")
@@ -69,6 +70,9 @@ def ship(
                 stderr.print(f"hotline: {error}", soft_wrap=True, markup=False)
                 raise typer.Exit(1) from None
             print_json({"bytes": sent.bytes, "files": sent.files, "sounds": sent.sounds})
+            if sent.waiting:
+                stderr.print(f"hotline: {sent.waiting}", soft_wrap=True, markup=False)
+                raise typer.Exit(1)
             return
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -139,6 +139,10 @@ def token(
         str | None,
         typer.Option(help="The agent (extension) whose calls alone it may move; for role agent."),
     ] = None,
+    ships_for: Annotated[
+        list[str] | None,
+        typer.Option(help="A PBX for which `hotline ship` may send with it; repeatable."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a token and print the lines to add to hotline.toml.
@@ -150,6 +154,7 @@ def token(
         try:
             made = Token.model_validate(
                 {"name": name, "role": role, "token": value, "agent": agent}
+                | {"ships_for": ships_for or []}
             )
         except ValidationError as error:
             raise SettingsError(
@@ -159,15 +164,23 @@ def token(
                 ]
             ) from None
         if as_json:
-            print_json({"name": made.name, "role": made.role, "agent": agent, "token": value})
+            said = {"name": made.name, "role": made.role, "agent": agent, "token": value}
+            print_json(said | ({"ships_for": made.ships_for} if made.ships_for else {}))
             return
-        stdout.print(toml_of(made.name, made.role, value, made.agent), markup=False, soft_wrap=True)
+        text = toml_of(made.name, made.role, value, made.agent, made.ships_for)
+        stdout.print(text, markup=False, soft_wrap=True)
 
 
-def toml_of(name: str, role: Role, value: str, agent: str | None) -> str:
+def toml_of(
+    name: str, role: Role, value: str, agent: str | None, ships_for: Sequence[str] = ()
+) -> str:
     """The lines of a token for hotline.toml."""
     lines = ["[[tokens]]", f'name = "{name}"', f'role = "{role}"', f'token = "{value}"']
-    return "\n".join([*lines, f'agent = "{agent}"'] if agent else lines)
+    if agent:
+        lines.append(f'agent = "{agent}"')
+    if ships_for:
+        lines.append("ships_for = [" + ", ".join(f'"{one}"' for one in ships_for) + "]")
+    return "\n".join(lines)
 
 
 def _switch(name: str, *, active: bool) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from telephony.cel.tail import BREAKS_OFF, identity, is_packed, opened
 from telephony.cel.unread import NOT_READ
 from telephony.shipping.spool import SOUND, Kind
-from telephony.shipping.wire import Away, Refused, Wire
+from telephony.shipping.wire import FULL, Away, Refused, Wire
 
 PART = 2**20
 """Bytes sent in one go."""
@@ -39,6 +39,8 @@ class Sent:
     bytes: int = 0
     files: list[str] = field(default_factory=list)
     sounds: int = 0
+    waiting: str = ""
+    """Why sounds stay here for now."""
 
 
 class Shipper:
@@ -71,6 +73,8 @@ class Shipper:
         self._done: set[tuple[str, int]] = set()
         self._arrived: set[str] | None = None
         self._told = ""
+        self._full, self._told_full = "", False
+        self._no_sounds_before = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Send until told to stop, with pauses that grow while the service is away."""
@@ -88,6 +92,10 @@ class Shipper:
             if self._told:
                 self._say("goes on")
             self._told, back_off = "", FIRST_BACK_OFF_S
+            if bool(sent.waiting) != self._told_full:
+                full = f"sounds wait, rows go on: {sent.waiting}"
+                self._say(full if sent.waiting else "sounds go on")
+            self._told_full = bool(sent.waiting)
             if not sent.bytes and not sent.sounds:
                 stop.wait(POLL_S)
 
@@ -113,8 +121,17 @@ class Shipper:
             sent.files.append(path.name)
             if is_rotated and on_record:
                 self._done.add((name, size))
-        for kind, folder in self._sounds.items():
-            sent.sounds += self._send_sounds(kind, folder)
+        if time.monotonic() < self._no_sounds_before:
+            sent.waiting = self._full
+            return sent
+        try:
+            for kind, folder in self._sounds.items():
+                self._send_sounds(kind, folder, sent)
+        except Refused as error:
+            if error.code != FULL:
+                raise
+            sent.waiting = self._full = str(error)
+            self._no_sounds_before = time.monotonic() + MOST_BACK_OFF_S
         return sent
 
     # -- CEL
@@ -173,8 +190,7 @@ class Shipper:
 
     # -- sounds
 
-    def _send_sounds(self, kind: Kind, folder: Path) -> int:
-        sent = 0
+    def _send_sounds(self, kind: Kind, folder: Path, sent: Sent) -> None:
         for path, mark in self._settled(kind, folder):
             try:
                 self._send_sound(kind, path)
@@ -185,8 +201,7 @@ class Shipper:
                     raise
                 self._say(f"{path.name} is not taken: {error}")
             self._note(mark)
-            sent += 1
-        return sent
+            sent.sounds += 1
 
     def _settled(self, kind: Kind, folder: Path) -> Iterator[tuple[Path, str]]:
         if not folder.is_dir():

@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from telephony.cel.tail import identity, is_packed
-from telephony.errors import InvalidValue, NotFound, WrongState
+from telephony.errors import HotlineError, InvalidValue, NotFound, WrongState
 
 MAX_PART = 4 * 2**20
 """Bytes that may be sent in one go."""
@@ -33,6 +34,14 @@ class SpoolConflict(WrongState):
 
     code = "spool-conflict"
     title = "What was sent does not fit what is there"
+
+
+class SpoolFull(HotlineError):
+    """A sound would leave too little room on the disk; it stays at its PBX, and is sent later."""
+
+    code = "spool-full"
+    status = 507
+    title = "There is no room for sounds"
 
 
 class NotShipped(NotFound):
@@ -59,10 +68,15 @@ def check_digest(data: bytes, sha256: str) -> None:
 class Spool:
     """The folder of one PBX. Blocks; not for an event loop. One writer at a time."""
 
-    def __init__(self, cel_file: Path, sounds: dict[Kind, Path]) -> None:
-        """``cel_file``: the one in use, which the recorder reads; rotated ones lie beside it."""
+    def __init__(self, cel_file: Path, sounds: dict[Kind, Path], *, keep_free: int = 0) -> None:
+        """``cel_file``: the one in use, which the recorder reads; rotated ones lie beside it.
+
+        ``keep_free``: bytes that sounds leave free on their disk: rows, and what else is there,
+        go on being written.
+        """
         self.path = cel_file
         self._sounds = sounds
+        self._keep_free = keep_free
         self._known: dict[str, Path] = {}
 
     def prepare(self) -> None:
@@ -151,7 +165,8 @@ class Spool:
     ) -> Held:
         """Keep bytes of a sound of ``total`` bytes with this digest, that changed last at ``at``.
 
-        It can be heard once it is whole. Raises :class:`SpoolConflict`, :class:`InvalidValue`.
+        It can be heard once it is whole. Raises :class:`SpoolConflict`, :class:`InvalidValue`,
+        :class:`SpoolFull`.
         """
         path = self._sound(kind, name)
         if not 0 <= offset + len(data) <= total <= MAX_SOUND:
@@ -162,6 +177,7 @@ class Spool:
         part = _part(path)
         if not offset:
             part.unlink(missing_ok=True)  # begun anew: it may be another than before
+        self._look_for_room(path.parent, total - offset)
         size = _append(part, offset, data) if part.exists() or offset else _write(part, data)
         if size < total:
             return Held(size)
@@ -172,6 +188,14 @@ class Spool:
         part.rename(path)
         _sync_folder(path.parent)
         return Held(size, whole=True)
+
+    def _look_for_room(self, folder: Path, size: int) -> None:
+        free = shutil.disk_usage(folder).free
+        if size + self._keep_free > free:
+            raise SpoolFull(
+                f"{folder} has {free // 10**6} MB free, {self._keep_free // 10**6} MB are to stay "
+                "(spool.keep_free_mb); make room, or delete sounds by rule: it is sent again later"
+            )
 
     def _sound(self, kind: Kind, name: str) -> Path:
         folder = self._sounds.get(kind)

@@ -12,6 +12,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from telephony.errors import SettingsError
 
 ANSWER_S = 20.0
+FULL = "spool-full"
+"""It takes no sounds for now; rows it does."""
 
 
 class Away(Exception):
@@ -74,7 +76,7 @@ class Wire:
             code, detail = str(problem["code"]), str(problem["detail"])
         except (ValueError, KeyError, TypeError):
             code, detail = "unknown", data[:200].decode(errors="replace")
-        if answer.status in (408, 429, 502, 503, 504) or answer.status >= 500:
+        if answer.status in (408, 429) or (answer.status >= 500 and code != FULL):
             raise Away(f"{self.url}: {answer.status} {detail}")
         raise Refused(answer.status, code, detail)
 

@@ -197,6 +197,9 @@ async def test_a_token_is_made_ready_for_the_settings(monkeypatch: pytest.Monkey
     assert len(made.token.get_secret_value()) >= 32
     _, again, _ = await invoke(monkeypatch, {}, *arguments)
     assert again != out
+    named = ("users", "token", "--name", "north", "--role", "integrator", "--ships-for", "pbx1")
+    _, out, _ = await invoke(monkeypatch, {}, *named)
+    assert Settings.model_validate(tomllib.loads(out)).tokens[0].ships_for == ["pbx1"]
     wrong = ("users", "token", "--name", "x", "--role", "boss")
     status, out, err = await invoke(monkeypatch, {}, *wrong)
     assert (status, out) == (2, "")

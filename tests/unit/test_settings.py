@@ -132,6 +132,17 @@ def test_given_desks_and_secrets_when_sent_by_the_environment_then_they_arrive(
     assert through_the_environment(settings, monkeypatch) == settings
 
 
+def test_given_a_token_that_ships_for_no_pbx_of_ours_or_for_no_integrator_then_it_is_refused() -> (
+    None
+):
+    token = {"name": "north", "role": "integrator", "token": "x" * 20}
+    [said] = refused(tokens=[token | {"ships_for": ["nroth"]}], pbx={"name": "north"})
+    assert "nroth" in said
+    [said] = refused(tokens=[token | {"role": "supervisor", "ships_for": ["pbx1"]}])
+    assert "ships_for" in said
+    load_settings(tokens=[token | {"ships_for": ["north"]}], pbx={"name": "north"})
+
+
 def test_a_mistyped_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOTLINE_DATABSE_URL", "sqlite:///x")
     with pytest.raises(SettingsError, match="HOTLINE_DATABSE_URL: no setting has this name"):

@@ -33,10 +33,11 @@ from telephony.shipping.spool import Spool, SpoolConflict
 from telephony.shipping.wire import Away, Refused, Wire
 from tests.empty_record import empty_record
 from tests.pbx.scene import wait_until
-from tests.unit.test_recorder import DAY
+from tests.unit.day_of_calls import DAY
 from tests.warm import Forked, WarmService, forked_hotline
 
 TOKEN = "a-token-of-the-shipper-in-tests"
+OTHER_TOKEN = "a-token-that-names-no-pbx-in-tests"
 LINES = DAY.splitlines(keepends=True)
 
 
@@ -50,7 +51,10 @@ class Receiver(WarmService):
             pbx=Pbx(name="north", ami_port=1, shipped=True),
             spool={"folder": self.spool},
             database_url=f"sqlite:///{folder / 'record.sqlite'}",
-            tokens=[Token(name="north", role="integrator", token=SecretStr(TOKEN))],
+            tokens=[
+                Token(name="n", role="integrator", token=SecretStr(TOKEN), ships_for=["north"]),
+                Token(name="other", role="integrator", token=SecretStr(OTHER_TOKEN)),
+            ],
             http=Http(port=free_port(socket.SOCK_STREAM)),
         )
         super().__init__(settings, folder / "service.log")
@@ -208,6 +212,49 @@ def test_given_sounds_then_they_arrive_whole_once_and_do_not_come_back(
     assert sent() == 1
 
 
+def test_given_no_room_for_sounds_then_rows_go_on_and_the_sound_comes_when_there_is(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, state, said = tmp_path / "pbx" / "messages", tmp_path / "sent", list[str]()
+    box.mkdir(parents=True)
+    sound = box / "20261124-1764000000.12-m1.wav"
+    sound.write_bytes(b"RIFF" * 5000)
+    os.utime(sound, (time.time() - 60,) * 2)
+    (box.parent / "hotline.csv").write_bytes(LINES[0])
+    receiver.kill()
+    roomy = receiver.settings
+    spool = roomy.spool.model_copy(update={"keep_free_mb": 10**9})
+    receiver.settings = roomy.model_copy(update={"spool": spool})
+    receiver.start()
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            with (box.parent / "hotline.csv").open("ab") as file:
+                file.write(LINES[2])
+            self.set()
+            return True
+
+    one = shipper(receiver, box.parent, sounds={"messages": box}, state=state, say=said.append)
+    one.round()
+    one.run(Stop())
+    assert len(said) == 1
+    assert said[0].startswith("sounds wait, rows go on: 507 spool-full")
+    assert "spool.keep_free_mb" in said[0]
+    assert one.round().bytes == len(LINES[2])
+    folder = receiver.spool / "north" / "messages"
+    assert list(folder.iterdir()) == []
+    assert not state.exists()
+    receiver.kill()
+    receiver.settings = roomy
+    receiver.start()
+    _round(one)  # its connection was to the one that was killed
+    assert one.round().sounds == 0  # not asked again for half a minute
+    monkeypatch.setattr(one, "_no_sounds_before", 0.0)
+    assert one.round().sounds == 1
+    assert (folder / sound.name).read_bytes() == sound.read_bytes()
+    assert receiver.files() == {identity(box.parent / "hotline.csv"): LINES[0] + LINES[2]}
+
+
 def test_given_who_may_not_or_what_does_not_fit_then_it_is_refused_and_nothing_is_kept(
     receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -234,8 +281,11 @@ def test_given_who_may_not_or_what_does_not_fit_then_it_is_refused_and_nothing_i
     strange = http.put(path, content=b"y", params=query(b"y", 3))
     assert strange.json()["code"] == "spool-conflict"
     assert http.get(path).json()["spooled"] == len(first)
-    nobody = http.get(f"/api/v1/pbxs/south/cel/{name}")
-    assert (nobody.status_code, nobody.json()["code"]) == (404, "pbx-not-found")
+    nobody = http.get(f"/api/v1/pbxs/south/cel/{name}")  # not even whether there is one
+    assert (nobody.status_code, nobody.json()["code"]) == (403, "pbx-not-allowed")
+    with pytest.raises(Refused, match="ships_for names which") as refused:
+        Wire(receiver.url, OTHER_TOKEN).ask("PUT", ["pbxs", "north", "cel", name], query(b""))
+    assert (refused.value.status, refused.value.code) == (403, "pbx-not-allowed")
     out = "/api/v1/pbxs/north/sounds/messages/..%2F..%2Fx.wav"
     more = {"total": 1, "whole_sha256": "0" * 64, "at": 0, **query(b"z")}
     assert http.put(out, content=b"z", params=more).status_code in (404, 422)

@@ -18,7 +18,7 @@ FIELD_WORDS = re.findall(
 
 NOT_AT_A_PAGE = re.compile(
     r"backup-|cel-|phone-|settings-|setup-|spool-|signature-|order-|parquet-|output-|hold-|dialplan"
-    r"|pbx-not-shipped|cursor-|not-checked|not-owner|report-|nuisance-|version-needed"
+    r"|pbx-not-shipped|pbx-not-allowed|cursor-|not-checked|not-owner|report-|nuisance-|version-needed"
     r"|matter-file|calendar-file|person-invalid|kind-not|upgrade-|no-session"
 )
 """Said by commands, to programs, in the log; or said by one page in words of its own."""
@@ -86,3 +86,30 @@ def test_given_an_error_that_a_page_may_meet_then_it_has_words_and_no_words_are_
     assert len(codes) > 60
     assert {one for one in codes - known if not NOT_AT_A_PAGE.match(one)} == set()
     assert known - codes - {"offline", "other", "internal"} == set()
+
+
+def test_chinese_stands_in_the_chinese_words_only() -> None:
+    """Else somebody who reads English reads it, if only a comma of another width."""
+    chinese = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+    no_words = (
+        r"\n  zh: \{.*?\n  \},",
+        r"zh: \[.*?\]",
+        r"const KINDS = \[.*?\]",  # as the record holds them
+        r'"(kind|nuisance)\.\w+": ',
+        r'"shell.language": "中文"',  # to be found by who reads no English
+        r"/\*\*.*?\*/",
+        r"//[^\n]*",
+        r"replace\(/.*?/g",  # what people may type
+    )
+    # What the server says in English, in Chinese.
+    tables = {"admin/broken.js", "admin/doctor.js", "admin/dialplan.js"}
+    found = {}
+    for module in SHARED.parent.rglob("*.js"):
+        if module.parent.name == "vendor":
+            continue
+        text = module.read_text()
+        for pattern in no_words:
+            text = re.sub(pattern, "", text, flags=re.DOTALL)
+        lines = [line.strip() for line in text.splitlines() if chinese.search(line)]
+        found[f"{module.parent.name}/{module.name}"] = lines
+    assert {name: lines for name, lines in found.items() if lines and name not in tables} == {}

@@ -25,7 +25,7 @@ function hoursWords(day) {
 
 function means(day) {
   const why = t(`calendar.why.${day.why}`);
-  return [dayName(day.day), hoursWords(day), why, day.name, day.provisional && t("calendar.provisional")].filter(Boolean).join("，");
+  return [dayName(day.day), hoursWords(day), why, day.name, day.provisional && t("calendar.provisional")].filter(Boolean).join(t("and.comma"));
 }
 
 function Month({ year, month, days, chosen, now, onChoose }) {
@@ -78,7 +78,7 @@ function DayForm({ day, line, lines, may, done }) {
   return html`<form class="card stack day-form" onSubmit=${save} novalidate aria-labelledby="the-day">
     <h2 id="the-day">${dayName(day.day)}</h2>
     <dl class="facts"><dt>${t("calendar.hours")}</dt><dd class="number">${hoursWords(day)}</dd>
-      <dt>${t("calendar.why")}</dt><dd>${t(`calendar.why.${day.why}`)}${day.name ? `：${day.name}` : ""} ${day.provisional && html`<${Tag} kind="warn">${t("calendar.provisional")}<//>`}</dd></dl>
+      <dt>${t("calendar.why")}</dt><dd>${t(`calendar.why.${day.why}`)}${day.name ? `${t("and.colon")}${day.name}` : ""} ${day.provisional && html`<${Tag} kind="warn">${t("calendar.provisional")}<//>`}</dd></dl>
     ${may && html`<fieldset><legend>${t("calendar.set")}</legend><div class="stack tight">${choice("closed")}${choice("work")}${choice("own")}
         ${typed.hours === "own" && html`<${Field} label=${t("calendar.own")} error=${wrong.own} hint=${t("calendar.own.hint")}><input name="own" value=${typed.own} onInput=${put("own")} /><//>`}</div></fieldset>
       <${Field} label=${t("calendar.reason")} error=${wrong.reason}><input name="reason" maxlength="100" value=${typed.reason} onInput=${put("reason")} placeholder=${t("calendar.reason.hint")} /><//>

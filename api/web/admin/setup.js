@@ -27,7 +27,7 @@ export function Setup() {
     ${!data.pbx_seen && html`<p class="card warn-card" role="status">${t("setup.unseen")}</p>`}
     <${Part} name="lines" rows=${data.lines} rowKey=${(one) => one.number} columns=${[
       ["number", (one) => html`<span class="number">${[one.number, ...one.numbers].join(", ")}</span>`], ["title", (one) => one.name],
-      ["hours", (one) => html`<span class="number">${one.hours.replace(/(\d\d)(\d\d)/g, "$1:$2").replace(/,/g, "，")}</span>`]]} />
+      ["hours", (one) => html`<span class="number">${one.hours.replace(/(\d\d)(\d\d)/g, "$1:$2").replace(/,/g, t("and.comma"))}</span>`]]} />
     <${Part} name="desks" rows=${data.desks} rowKey=${(one) => one.kind + one.id} columns=${[
       ["desk", (one) => one.id, "number"], ["title", (one) => one.name], ["kind", (one) => t(`desk.${one.kind}`)], ["department", (one) => one.department || "–"],
       ["device", (one) => html`${mono(one.dial)}${one.dial_backup ? html` <span class="quiet">${t("desk.backup")}</span> ${mono(one.dial_backup)}` : ""}`],
@@ -38,7 +38,7 @@ export function Setup() {
         ["phone", (one) => one.id, "number"], ["title", (one) => one.name || "–"], ["kind", (one) => t(`phone.${one.kind}`)],
         ["department", (one) => one.department || "–"], ["device", (one) => html`${mono(one.dial)}${one.browser ? html` <${Tag}>${t("phone.browser")}<//>` : ""}`], ["reach", reach]]} />
       <${Part} name="platforms" rows=${data.platforms} rowKey=${(one) => one.id} columns=${[
-        ["platform", (one) => one.name || one.id], ["url", (one) => mono(one.url)], ["desk", (one) => [...one.desks, ...one.departments].join("、") || "–"],
+        ["platform", (one) => one.name || one.id], ["url", (one) => mono(one.url)], ["desk", (one) => [...one.desks, ...one.departments].join(t("and.list")) || "–"],
         ["numbers", (one) => t(one.numbers ? "platform.whole" : "platform.masked")]]} />
       <${Part} name="tokens" rows=${data.tokens} rowKey=${(one) => one.name + one.role} columns=${[
         ["title", (one) => one.name], ["roles", (one) => html`<${Tag}>${t(`role.${one.role}`)}<//>`], ["phone", (one) => one.agent || "–", "number"],

@@ -1,6 +1,6 @@
 // One case: what it is, how it went as a story, its calls as time lines, its ledger.
 import { html, useState } from "../vendor/preact-htm.js";
-import { dayTime, duration, has, t, time } from "../shared/i18n.js";
+import { dayTime, duration, has, t, time, word } from "../shared/i18n.js";
 import { caseTag, dueTag, handoverTag } from "./lists.js";
 import { partyName } from "./names.js";
 import { acts, Empty, Heading, Loading, Tag, Trouble, useLoad } from "./parts.js";
@@ -112,7 +112,7 @@ const DETAILS = ["kind", "matter", "summary", "citizen_name", "citizen_phone", "
 
 function Facts({ one, names }) {
   const details = DETAILS.filter((key) => one.details[key]).map((key) => [t(`detail.${key}`),
-    key === "matter" ? names.matter(one.details.matter) : key === "happened_at" ? dayTime(one.details.happened_at) : one.details[key]]);
+    key === "matter" ? names.matter(one.details.matter) : key === "kind" ? word("kind", one.details.kind) : key === "happened_at" ? dayTime(one.details.happened_at) : one.details[key]]);
   const facts = [
     [t("col.caller"), one.caller || t("story.hidden")], [t("case.opened"), dayTime(one.opened_at)], [t("case.line"), one.line],
     [t("col.owner"), partyName(one.owner, names) || t("story.nobody")], [t("col.first"), partyName(one.first_contact, names)],

@@ -99,7 +99,7 @@ function Ask({ query, onAsked }) {
 
 /** A filter as people read it. */
 function filterWords(what, key, value) {
-  const word = { late: value === "true" ? "late.yes" : "late.no", role: `role.${value}`, state: `${what === "cases" ? "case" : "handover"}.${value}` }[key];
+  const word = { late: value === "true" ? "late.yes" : "late.no", kind: `kind.${value}`, role: `role.${value}`, state: `${what === "cases" ? "case" : "handover"}.${value}` }[key];
   return word && has(word) ? t(word) : value;
 }
 
@@ -124,7 +124,7 @@ function Jobs({ list }) {
           <${Tag} kind=${KIND[one.state] || ""}>${t(`export.${one.state}`)}<//></div>
         ${RUNNING.has(one.state) && html`<div class="row"><progress max=${one.rows || 1} value=${one.rows === null ? undefined : one.rows_done} aria-label=${t("exports.progress")}></progress>
           <span class="number small">${one.rows === null ? t("exports.counting") : t("exports.rows", { done: one.rows_done, all: one.rows })}</span></div>`}
-        ${one.state === "failed" && html`<p class="error small">${one.detail || one.code}</p>`}
+        ${one.state === "failed" && html`<p class="error small">${has(`problem.${one.code}`) ? t(`problem.${one.code}`, one) : one.detail || one.code}</p>`}
         <div class="row">
           ${one.file && html`<a class="button" href=${one.file} download=${one.name}>${t("exports.fetch", { rows: one.rows_done, size: size(one.bytes) })}</a>`}
           ${(RUNNING.has(one.state) || one.file) && html`<button class="small" onClick=${() => cancel(one)}>${t(one.file ? "exports.delete" : "exports.cancel")}</button>`}

@@ -1,7 +1,7 @@
 // The floor as it is now: who waits, who talks with whom, who is ready, today's figures.
 import { html, useEffect, useMemo, useState } from "../vendor/preact-htm.js";
 import { http } from "../shared/http.js";
-import { duration, has, t } from "../shared/i18n.js";
+import { duration, has, t, word } from "../shared/i18n.js";
 import { Dialog, Field, tell, tellError, useEvents } from "../shared/shell.js";
 import { against, useFigures } from "./figures.js";
 import { partyName } from "./names.js";
@@ -63,7 +63,7 @@ export function Floor({ live, names, who }) {
     <div class="floor-grid">
       <${Queue} callers=${callers} several=${live.queues.size > 1} now=${now} goal=${figures.now ? figures.now.answer_within_s : 15} />
       <${Calls} calls=${calls} now=${now} names=${names} who=${who} live=${live} />
-      <${Agents} agents=${agents} now=${now} />
+      <${Agents} agents=${agents} now=${now} names=${names} />
     </div>
   </div>`;
 }
@@ -106,11 +106,11 @@ function Queue({ callers, now, goal, several }) {
   </section>`;
 }
 
-function Agents({ agents, now }) {
+function Agents({ agents, now, names }) {
   return html`<section class="card wide" aria-labelledby="agents-title"><h2 id="agents-title">${t("floor.agents")} <${Tag}>${agents.length}<//></h2>
     ${agents.length ? html`<ul class="agents" data-part="agents">${agents.map((one) => html`<li key=${one.id} class=${`agent ${AGENT_KIND[one.state] || ""}`} data-agent=${one.id} data-state=${one.state}>
       <span class="spread"><b>${one.name || one.id}</b><span class="quiet number small">${one.name ? one.id : ""}</span></span>
-      <span class="spread"><${Tag} kind=${AGENT_KIND[one.state]}>${t(`agent.${one.state}`)}${one.paused && one.reason ? `：${one.reason}` : ""}<//>
+      <span class="spread"><${Tag} kind=${AGENT_KIND[one.state]}>${t(`agent.${one.state}`)}${one.paused && one.reason ? `${t("and.colon")}${names.reason(one.reason)}` : ""}<//>
         <span class="number small quiet">${one.since ? since(one.since, now) : ""}</span></span></li>`)}</ul>`
       : html`<${Empty}>${t("floor.noAgents")}<//>`}
   </section>`;
@@ -139,10 +139,10 @@ function Calls({ calls, now, names, who, live }) {
       ${may && html`<button class="plain small" onClick=${() => ask({})}>${keptPhone() ? t("monitor.phone", { phone: keptPhone() }) : t("monitor.choose")}</button>`}</h2>
     ${calls.length ? html`<ul class="list" data-part="calls">${calls.map((call) => html`<li key=${call.id} class="call" data-call=${call.id} data-state=${call.state}>
       <div class="spread"><span class="row"><${Tag} kind=${CALL_KIND[call.state] || ""}>${t(`call.${call.state}`)}<//>
-        <b class="number">${call.caller || t("story.hidden")}</b>${call.nuisance && html`<${Tag} kind="bad">${call.nuisance.kind}<//>`}</span>
+        <b class="number">${call.caller || t("story.hidden")}</b>${call.nuisance && html`<${Tag} kind="bad">${word("nuisance", call.nuisance.kind)}<//>`}</span>
         <span class="number">${since(call.started_at, now)}</span></div>
       <div class="row small"><${Parties} call=${call} names=${names} /></div>
-      ${call.handover && html`<p class="small">${t(`running.${call.handover.state === "answered" ? "answered" : "offered"}`, { desk: partyName(call.handover.desk, names), by: partyName(call.handover.by, names) })}${call.handover.reason ? `：${call.handover.reason}` : ""}</p>`}
+      ${call.handover && html`<p class="small">${t(`running.${call.handover.state === "answered" ? "answered" : "offered"}`, { desk: partyName(call.handover.desk, names), by: partyName(call.handover.by, names) })}${call.handover.reason ? `${t("and.colon")}${call.handover.reason}` : ""}</p>`}
       <div class="row">${call.case && html`<a class="small" href=${link("case", [call.case])}>${t("case")} ${call.case}</a>`}
         ${may && call.parties.some((one) => one.role === "agent" && one.with_citizen) && ["listen", "whisper", "barge"].map((mode) => html`<button class="small" key=${mode}
           disabled=${!live.up} title=${t(`mode.${mode}.hint`)} onClick=${() => press(call, mode)}>${t(`mode.${mode}`)}</button>`)}</div>

@@ -1,6 +1,6 @@
 // Lists of the record: legs, cases, hand-overs.
 import { html } from "../vendor/preact-htm.js";
-import { dayTime, duration, has, t } from "../shared/i18n.js";
+import { dayTime, duration, has, t, word } from "../shared/i18n.js";
 import { span } from "./filters.js";
 import { legName, partyName } from "./names.js";
 import { Choice, ColumnChoice, Days, Heading, List, Tag, useColumns, usePages, Words } from "./parts.js";
@@ -60,7 +60,7 @@ const CASE_COLUMNS = [
   { key: "opened", show: (one) => html`<span class="number">${dayTime(one.opened_at)}</span>` },
   { key: "caller", show: (one) => html`<span class="number">${one.caller || "–"}</span>` },
   { key: "state", show: caseTag },
-  { key: "kind", show: (one) => one.kind || "–" },
+  { key: "kind", show: (one) => word("kind", one.kind) || "–" },
   { key: "matter", show: (one, names) => names.matter(one.matter) || "–" },
   { key: "owner", show: (one, names) => partyName(one.owner, names) || t("story.nobody") },
   { key: "first", show: (one, names) => partyName(one.first_contact, names) || "–", more: true },
@@ -95,7 +95,7 @@ export function Cases({ query, parts, names }) {
     <div class="card filters">
       <${Search} names=${names} fields=${["caller", "case", "agent", "desk"]} chosen=${chips} onChoose=${onChoose} />
       <${Choice} label=${t("col.state")} value=${query.state} options=${STATES.map((one) => [one, t(`case.${one}`)])} onChange=${(state) => set({ state })} />
-      <${Choice} label=${t("col.kind")} value=${query.kind} options=${KINDS.map((one) => [one, one])} onChange=${(kind) => set({ kind })} />
+      <${Choice} label=${t("col.kind")} value=${query.kind} options=${KINDS.map((one) => [one, t(`kind.${one}`)])} onChange=${(kind) => set({ kind })} />
       <${Choice} label=${t("late")} value=${query.late} options=${[["true", t("late.yes")], ["false", t("late.no")]]} onChange=${(late) => set({ late })} />
       <${Choice} label=${t("sort")} value=${query.sort || "opened"} all=${null} options=${[["opened", t("sort.opened")], ["due", t("sort.due")]]} onChange=${(sort) => set({ sort: sort === "opened" ? "" : sort })} />
       <${Days} from=${from} to=${to} onChange=${set} />

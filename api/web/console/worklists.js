@@ -1,6 +1,6 @@
 // Lists to work through: what is late and who holds it; messages and missed calls.
 import { html } from "../vendor/preact-htm.js";
-import { dayTime, duration, t } from "../shared/i18n.js";
+import { dayTime, duration, t, word } from "../shared/i18n.js";
 import { Sound } from "./case.js";
 import { span } from "./filters.js";
 import { partyName } from "./names.js";
@@ -31,7 +31,7 @@ const OVERDUE = [
   { key: "department", show: (one) => one.department || "–" },
   { key: "step", show: step },
   { key: "case", show: (one) => caseLink(one.case) },
-  { key: "kind", show: (one) => one.case_kind || "–" },
+  { key: "kind", show: (one) => word("kind", one.case_kind) || "–" },
   { key: "matter", show: (one, names) => names.matter(one.matter) || "–" },
 ];
 

@@ -40,6 +40,11 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
+/** A word of the record as people read it: kind.求助 and the like; one that has no words as it is. */
+export function word(group, value) {
+  return value && has(`${group}.${value}`) ? t(`${group}.${value}`) : value;
+}
+
 export function has(key) {
   return key in known[now];
 }
@@ -94,10 +99,12 @@ words({
     "live.lost": "与服务器的连接中断，正在重新连接。通话不受影响；此时显示的内容可能已过时，按键会被拒绝。",
     "live.pbx-down": "服务器暂时看不到交换机。通话继续；此时显示的内容可能已过时，按键会被拒绝。",
     "live.back": "连接已恢复。",
+    "and.comma": "，", "and.list": "、", "and.colon": "：", "and.sentence": "",
+    "kind.咨询": "咨询", "kind.建议": "建议", "kind.求助": "求助", "kind.表扬": "表扬", "kind.投诉": "投诉", "nuisance.骚扰": "骚扰", "nuisance.谎报": "谎报",
     "field.required": "请填写", "field.short": "至少 {n} 个字符", "field.long": "最多 {n} 个字符",
     "field.pattern": "格式不正确", "field.number": "请填写数字", "field.date": "请填写有效的日期时间",
     "field.known": "请从列表中选择", "field.range": "超出允许的范围", "field.extra": "此处不能填写", "field.line": "只能写一行", "field.span": "{n} 到 {m} 个字符", "field.many": "不能超过 {n} 项", "field.phone": "请填写电话号码：数字，可带 +、空格、-", "field.position": "请填写纬度,经度，如 41.57,120.45", "field.wrong": "不能这样填写：{why}",
-    "problem.offline": "没有发出：与服务器的连接中断。请在恢复后再按。",
+    "problem.offline": "没有答复：与服务器的连接中断。恢复后请先看是否已经执行，再按。",
     "problem.not-signed-in": "登录已过期，请重新登录。",
     "problem.not-allowed": "您的角色不能这样做，或者这是别人的通话。",
     "problem.csrf": "页面已过期，请刷新后再试。",
@@ -177,10 +184,12 @@ words({
     "live.lost": "The connection to the server is lost; connecting again. Calls go on. What is shown may be stale, and keys are refused.",
     "live.pbx-down": "The server cannot see the PBX. Calls go on. What is shown may be stale, and keys are refused.",
     "live.back": "The connection is back.",
+    "and.comma": ", ", "and.list": ", ", "and.colon": ": ", "and.sentence": " ",
+    "kind.咨询": "question", "kind.建议": "suggestion", "kind.求助": "request", "kind.表扬": "praise", "kind.投诉": "complaint", "nuisance.骚扰": "nuisance", "nuisance.谎报": "false alarm",
     "field.required": "Please fill in", "field.short": "At least {n} characters", "field.long": "At most {n} characters",
     "field.pattern": "Not in the right form", "field.number": "Please give a number", "field.date": "Please give a valid date and time",
     "field.known": "Please choose from the list", "field.range": "Outside of what is allowed", "field.extra": "Nothing can be given here", "field.line": "One line only", "field.span": "{n} to {m} characters", "field.many": "At most {n} entries", "field.phone": "A telephone number please: digits, with +, spaces or -", "field.position": "Latitude and longitude please, as 41.57,120.45", "field.wrong": "This cannot be given: {why}",
-    "problem.offline": "Not sent: the connection to the server is lost. Press again when it is back.",
+    "problem.offline": "No answer: the connection to the server is lost. When it is back, see first whether it was done.",
     "problem.not-signed-in": "Your session has ended; please sign in again.",
     "problem.not-allowed": "Your role does not allow this, or it is somebody else's call.",
     "problem.csrf": "The page is out of date; load it again.",

@@ -16,7 +16,7 @@ words({
     "signin.forgotten": "忘记密码请联系管理员重设。",
     "signin.change": "更改密码", "signin.present": "现在的密码", "signin.new": "新密码", "signin.again": "再输一遍新密码",
     "signin.differ": "两次输入不一样", "signin.present.wrong": "现在的密码不对", "signin.changed": "密码已更改；您在别处的登录已失效。",
-    "signin.back": "返回", "signin.weak.short": "太短：{detail}", "signin.weak.long": "太长", "signin.weak.uniform": "太简单：不同的字符太少", "signin.weak.name": "不能含有用户名",
+    "signin.back": "返回", "signin.weak.short": "太短：至少 {n} 个字符", "signin.weak.long": "太长", "signin.weak.uniform": "太简单：不同的字符太少", "signin.weak.name": "不能含有用户名",
   },
   en: {
     "signin.title": "Sign in", "signin.name": "Name", "signin.password": "Password",
@@ -29,7 +29,7 @@ words({
     "signin.forgotten": "If you forgot your password, ask an admin for a new one.",
     "signin.change": "Change my password", "signin.present": "Present password", "signin.new": "New password", "signin.again": "New password once more",
     "signin.differ": "The two are not the same", "signin.present.wrong": "The present password is wrong", "signin.changed": "Your password is changed; you are signed out elsewhere.",
-    "signin.back": "Back", "signin.weak.short": "Too short: {detail}", "signin.weak.long": "Too long", "signin.weak.uniform": "Too simple: too few different characters", "signin.weak.name": "It must not contain your name",
+    "signin.back": "Back", "signin.weak.short": "Too short: at least {n} characters", "signin.weak.long": "Too long", "signin.weak.uniform": "Too simple: too few different characters", "signin.weak.name": "It must not contain your name",
   },
 });
 
@@ -63,7 +63,7 @@ function Change({ who, onBack }) {
     } catch (error) {
       setState("");
       if (error.code === "wrong-password") setWrong({ password: t("signin.present.wrong") });
-      else if (error.code === "password-weak") setWrong({ new_password: t(`signin.weak.${error.body.rule}`, error) });
+      else if (error.code === "password-weak") setWrong({ new_password: t(`signin.weak.${error.body.rule}`, { n: /\d+/.exec(error.detail)?.[0] }) });
       else if (error.code === "locked-out") setWrong({ password: t("signin.wait", { wait: clock(Number(error.body.wait_s)) }) });
       else setWrong({ all: errorWords(error) });
     }

@@ -1,6 +1,6 @@
 // Who is on the line: number, place, line, waiting time; what they called about before and who has it.
 import { html, useEffect, useNow, useState } from "../shared/shell.js";
-import { dayTime, duration, t } from "../shared/i18n.js";
+import { dayTime, duration, t, word } from "../shared/i18n.js";
 import { errorWords, http } from "../shared/http.js";
 
 const STATES = { held: "held", "three-way": "three", "handing-over": "handing" };
@@ -44,14 +44,15 @@ export function CallerCard({ desk }) {
   if (doing === "none" && !call) return html`<${Idle} desk=${desk} />`;
   const leg = call && desk.leg(call);
   const ringing = doing === "ringing";
-  const word = ringing ? "incoming" : STATES[call && call.state] || "talking";
-  const number = (call && call.caller) || t("desk.call.unknown");
+  const alone = call && !ringing && !desk.hasCitizen(call);
+  const state = ringing ? "incoming" : STATES[call && call.state] || "talking";
+  const number = alone ? t("desk.call.noCitizen") : (call && call.caller) || t("desk.call.unknown");
   const started = call && call.started_at ? (now - Date.parse(call.started_at)) / 1000 : null;
-  return html`<section class=${`card caller ${ringing ? "rings" : ""}`} aria-label=${t(`desk.call.${word}`)} data-call=${doing}>
-    <p class="spread"><span class="tag accent" role="status">${t(`desk.call.${word}`)}</span>
+  return html`<section class=${`card caller ${ringing ? "rings" : ""}`} aria-label=${t(`desk.call.${state}`)} data-call=${doing}>
+    <p class="spread"><span class="tag accent" role="status">${t(`desk.call.${state}`)}</span>
       ${started !== null && html`<span class="number quiet">${ringing ? t("desk.call.waited") : t("desk.call.lasts")} ${duration(started)}</span>`}</p>
     <p class="number big" data-number>${number}</p>
-    ${call && call.nuisance && html`<p class="tag warn">${t("desk.call.nuisance", call.nuisance)}</p>`}
+    ${call && call.nuisance && html`<p class="tag warn">${t("desk.call.nuisance", { ...call.nuisance, kind: word("nuisance", call.nuisance.kind) })}</p>`}
     <dl class="facts">
       ${caller && caller.place_zh && html`<dt>${t("desk.call.place")}</dt><dd>${document.documentElement.lang === "en" ? caller.place_en || caller.place_zh : caller.place_zh}</dd>`}
       <dt>${t("desk.call.line")}</dt><dd>${(caller && (caller.line_name || caller.line)) || desk.mine.line}</dd>
@@ -77,7 +78,7 @@ function Before({ caller }) {
     <h3>${t("desk.before.title")} ${caller.open_before > 0 && html`<span class="tag warn">${t("desk.before.open", { n: caller.open_before })}</span>`}</h3>
     ${caller.before.length === 0 && html`<p class="quiet small">${t("desk.before.none")}</p>`}
     <ul class="list small">${caller.before.map((one) => html`<li key=${one.case}>
-      <span class="spread"><strong>${one.kind ? `${one.kind} · ` : ""}${one.matter || t("desk.before.noMatter")}</strong>
+      <span class="spread"><strong>${one.kind ? `${word("kind", one.kind)} · ` : ""}${one.matter || t("desk.before.noMatter")}</strong>
         <span class=${`tag ${one.state === "closed" || one.state === "merged" ? "" : "warn"}`}>${t(`desk.case.${one.state}`)}</span></span>
       <span class="quiet">${dayTime(one.opened_at)} · ${t("desk.case.holder", { who: one.owner || t("desk.before.nobody") })}
         ${one.late && html` <span class="tag bad">${t("desk.case.late")}</span>`}</span>

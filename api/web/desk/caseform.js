@@ -12,7 +12,6 @@ words({
     "form.summary": "内容摘要", "form.citizen": "市民", "form.citizen_name": "姓名", "form.citizen_phone": "联系电话", "form.citizen_address": "地址",
     "form.alarm": "报警要素", "form.happened_at": "时间", "form.place": "地点", "form.what": "事由", "form.phone": "现场电话", "form.position": "坐标", "form.positionHint": "纬度,经度，如 41.5703,120.4508",
     "form.state.new": "正在打开…", "form.state.ready": "改动会自动保存", "form.state.typing": "未保存…", "form.state.saving": "正在保存…", "form.state.saved": "已保存", "form.state.kept": "已存在本机，恢复连接后自动保存", "form.state.wrong": "没有保存：请看标出的地方", "form.state.absent": "您不能看这个工单", "form.state.refused": "没有保存：{why}",
-    "form.kind.咨询": "咨询", "form.kind.建议": "建议", "form.kind.求助": "求助", "form.kind.表扬": "表扬", "form.kind.投诉": "投诉",
     "form.proposed": "建议转接：{desk}", "form.urgent": "紧急：立即转接 {desk}", "form.noMatch": "没有完全匹配的事项；以下最接近", "form.nothing": "没有这样的事项", "form.found": "{n} 个事项", "form.sample": "（示例目录）",
   },
   en: {
@@ -20,7 +19,6 @@ words({
     "form.summary": "Summary", "form.citizen": "Citizen", "form.citizen_name": "Name", "form.citizen_phone": "Telephone", "form.citizen_address": "Address",
     "form.alarm": "For an alarm", "form.happened_at": "When", "form.place": "Where", "form.what": "What", "form.phone": "Phone on the spot", "form.position": "Position", "form.positionHint": "latitude,longitude, such as 41.5703,120.4508",
     "form.state.new": "Opening …", "form.state.ready": "Saved as you type", "form.state.typing": "Not saved yet …", "form.state.saving": "Saving …", "form.state.saved": "Saved", "form.state.kept": "Kept in this browser; saved when the connection is back", "form.state.wrong": "Not saved: see the marked places", "form.state.absent": "You may not see this case", "form.state.refused": "Not saved: {why}",
-    "form.kind.咨询": "question", "form.kind.建议": "suggestion", "form.kind.求助": "request", "form.kind.表扬": "praise", "form.kind.投诉": "complaint",
     "form.proposed": "Proposed: hand over to {desk}", "form.urgent": "Urgent: hand over to {desk} at once", "form.noMatch": "No matter holds these words; the nearest are", "form.nothing": "There is no such matter", "form.found": "{n} matters", "form.sample": " (sample directory)",
   },
 });
@@ -40,7 +38,7 @@ export function CaseForm({ desk, drafts, number, proposal, deskName }) {
       <span class=${`small ${draft.state === "wrong" || draft.state === "refused" ? "error" : "quiet"}`} role="status" data-saved=${draft.state}>${t(`form.state.${draft.state}`, { why: draft.why || "" })}</span></p>
     <div class="form-grid">
       ${field("kind", html`<select name="kind" disabled=${off} value=${draft.value("kind")} onChange=${(event) => draft.set("kind", event.target.value)}>
-        <option value=""></option>${KINDS.map((kind) => html`<option key=${kind} value=${kind}>${t(`form.kind.${kind}`)}</option>`)}</select>`)}
+        <option value=""></option>${KINDS.map((kind) => html`<option key=${kind} value=${kind}>${t(`kind.${kind}`)}</option>`)}</select>`)}
       <${Matter} draft=${draft} off=${off} key=${number} />
       ${proposal && proposal.desk && html`<p class=${`wide proposal tag ${proposal.urgent ? "bad" : "accent"}`} role="status" data-proposal=${proposal.desk}>${t(proposal.urgent ? "form.urgent" : "form.proposed", { desk: deskName(desk, proposal.desk) })}</p>`}
       ${field("summary", area("summary", 4), { class: "wide" })}

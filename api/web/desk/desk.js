@@ -88,6 +88,7 @@ function DeskPage({ who, live, desk, drafts, tab }) {
   useEffect(() => {
     const lost = () => {
       if (desk.phone) desk.phone.stop();
+      live.stop(); // the other tab listens now
       setMine(false);
     };
     tab.addEventListener("lost", lost);
@@ -104,7 +105,7 @@ function DeskPage({ who, live, desk, drafts, tab }) {
     if (desk.doing !== "none") setPlace("case");
   }, [desk.doing]);
 
-  if (!mine) return html`<${Shell} page="desk" who=${who}><p class="card" role="alert">${t("desk.tab.moved")}</p><//>`;
+  if (!mine) return html`<${OtherTab} who=${who} tab=${tab} title="desk.tab.moved" />`;
   if (!desk.me) return html`<${Shell} page="desk" who=${who} live=${live}><p class="card" role="alert">${t("desk.noAgent")}</p><//>`;
   const signedIn = desk.status && desk.status.signed_in;
   const line = desk.uses === "browser" && desk.phone ? desk.phone.state : "registered";
@@ -150,7 +151,7 @@ function DeskPage({ who, live, desk, drafts, tab }) {
   <//>`;
 }
 
-function OtherTab({ who, tab }) {
+function OtherTab({ who, tab, title = "desk.tab.other" }) {
   const [words, setWords] = useState("desk.tab.why");
   useEvents(window, "hotline:lang");
   const take = async () => {
@@ -159,7 +160,7 @@ function OtherTab({ who, tab }) {
     else setWords(answer === "busy" ? "desk.tab.busy" : "desk.tab.why");
   };
   return html`<${Shell} page="desk" who=${who}>
-    <section class="card stack" role="alert"><h1>${t("desk.tab.other")}</h1><p>${t(words)}</p>
+    <section class="card stack" role="alert"><h1>${t(title)}</h1><p>${t(words)}</p>
       <div class="row"><button class="primary" onClick=${take}>${t("desk.tab.take")}</button></div></section>
   <//>`;
 }

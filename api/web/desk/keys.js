@@ -2,7 +2,7 @@
 // pressed; nothing that is pressed while the connection is lost is done later.
 import { Dialog, html, tell, tellError, useEffect, useNow, useRef, useState } from "../shared/shell.js";
 import { http } from "../shared/http.js";
-import { t } from "../shared/i18n.js";
+import { has, t } from "../shared/i18n.js";
 
 const MODES = ["transfer", "conference", "consult"];
 const FIRST = 3; // desks with a key of their own size; the rest in the list
@@ -25,6 +25,7 @@ export function deskName(desk, id) {
 function whyNot(desk, call, { running = false } = {}) {
   if (!desk.live.up) return t("desk.why.lost");
   if (!call || desk.leg(call).state !== "Up") return t("desk.why.noCall");
+  if (!desk.hasCitizen(call)) return t("desk.why.noCitizen");
   if (!running && call.handover) return t("desk.why.running");
   return null;
 }
@@ -110,6 +111,10 @@ export function Keys({ desk, proposal }) {
     return () => removeEventListener("keydown", pressed);
   });
 
+  useEffect(() => {
+    if (whyTalk) setPad(false); // the call has ended: nothing hears the keypad any more
+  }, [Boolean(whyTalk)]);
+
   return html`<section class="card keys" aria-label=${t("desk.keys")}>
     <div class="grid">
       <${Key} name="answer" class="answer" label=${t("desk.key.answer")} hint="Alt A" why=${whyAnswer} onPress=${presses.KeyA[1]} />
@@ -170,7 +175,8 @@ function Progress({ desk, send, sent }) {
     lines.push(t(going.kind === "consult" ? "desk.go.asking" : "desk.go.answered", { desk: name }));
   } else if (going) {
     const joined = going.outcome === "accepted" && (going.kind === "three-way" || (call && call.state === "three-way"));
-    lines.push(t(joined ? "desk.go.joined" : `desk.go.${going.outcome}`, { desk: name }));
+    const known = has(`desk.go.${going.outcome}`) ? going.outcome : "failed";
+    lines.push(t(`desk.go.${joined ? "joined" : known}`, { desk: name }));
     const back = going.outcome !== "accepted" && going.outcome !== "caller_gone";
     if (back && (going.to || (going.kind !== "three-way" && call))) lines.push(t(`desk.back.${going.to || "agent"}`));
   }
@@ -180,7 +186,7 @@ function Progress({ desk, send, sent }) {
     aria-disabled=${sent || !desk.live.up ? "true" : undefined}
     onClick=${() => (desk.live.up ? !sent && command(what) : tell(t("desk.why.lost"), "bad"))}>${t(words)}</button>`;
   return html`<div class=${`progress ${going ? "" : "empty"} ${going && going.state === "ended" ? (going.outcome === "accepted" ? "good" : "warn") : ""}`}>
-    <p role="status" aria-live="polite" data-progress=${going ? going.outcome || going.state : ""}>${lines.join("")}</p>
+    <p role="status" aria-live="polite" data-progress=${going ? going.outcome || going.state : ""}>${lines.join(t("and.sentence"))}</p>
     ${asks && html`<div class="row">${button("complete", "desk.key.complete", true)}${button("cancel", "desk.key.cancel")}${button("join", "desk.key.join")}</div>`}
     ${going && going.state === "offered" && going.kind === "consult" && html`<div class="row">${button("cancel", "desk.key.cancelCall")}</div>`}
     ${call && call.state === "three-way" && desk.leg(call).state === "Up" && html`<${Room} desk=${desk} call=${call} />`}
@@ -190,13 +196,14 @@ function Progress({ desk, send, sent }) {
 function Room({ desk, call }) {
   const room = `/conferences/${encodeURIComponent(call.id)}`;
   const others = call.parties.filter((one) => one.role !== "citizen" && one.party !== desk.me && one.state === "Up" && one.party);
-  async function act(work) {
+  async function act(work, said) {
     if (!desk.live.up) {
       tell(t("desk.why.lost"), "bad");
       return;
     }
     try {
       await work();
+      if (said) tell(said, "good");
     } catch (error) {
       tellError(error);
     }
@@ -205,8 +212,8 @@ function Room({ desk, call }) {
     <p class="small quiet">${t("desk.three.who")}</p>
     <div class="row">
       ${others.map((one) => html`<button key=${one.uniqueid} class="small" data-do=${`taken-${one.party}`}
-        onClick=${() => act(() => http.post(`${room}/outcome`, { outcome: "taken-by", desk: one.party }))}>${t("desk.key.takenBy", { who: deskName(desk, one.party) })}</button>`)}
-      <button class="small" data-do="undecided" onClick=${() => act(() => http.post(`${room}/outcome`, { outcome: "undecided" }))}>${t("desk.key.undecided")}</button>
+        onClick=${() => act(() => http.post(`${room}/outcome`, { outcome: "taken-by", desk: one.party }), t("desk.three.taken", { who: deskName(desk, one.party) }))}>${t("desk.key.takenBy", { who: deskName(desk, one.party) })}</button>`)}
+      <button class="small" data-do="undecided" onClick=${() => act(() => http.post(`${room}/outcome`, { outcome: "undecided" }), t("desk.three.undecided"))}>${t("desk.key.undecided")}</button>
       ${others.map((one) => html`<button key=${`out-${one.uniqueid}`} class="small" data-do=${`remove-${one.party}`}
         onClick=${() => act(() => http.del(`${room}/parties/${encodeURIComponent(one.uniqueid)}`))}>${t("desk.key.remove", { who: deskName(desk, one.party) })}</button>`)}
     </div></div>`;

@@ -3,6 +3,7 @@ import { http } from "../shared/http.js";
 import { BrowserPhone } from "./phone.js";
 
 const PHONE_KEY = "hotline.desk.phone";
+const RECORD_MS = [0, 1000, 2000, 4000]; // when the record is asked for an outcome that nobody heard
 const PROGRESS_MS = 20000; // how long what came of a hand-over is shown after it
 
 export class Desk extends EventTarget {
@@ -84,6 +85,11 @@ export class Desk extends EventTarget {
     return legs.find((one) => one.state === "Up") || legs[0];
   }
 
+  /** Whether a citizen is in the call: they may have left a three-way call, whose others go on. */
+  hasCitizen(call) {
+    return call.parties.some((one) => one.role === "citizen");
+  }
+
   /** none, ringing or talking: by the browser's phone where that is used, else by the PBX. */
   get doing() {
     if (this.uses === "browser" && this.phone && this.phone.call !== "none") {
@@ -112,9 +118,22 @@ export class Desk extends EventTarget {
     }
     // What came of it was told while nobody listened.
     const gone = this.progress && this.progress.state !== "ended" && !(running && running.id === this.progress.id);
-    if (frame.type === "snapshot" && gone) this.progress = null;
+    if (frame.type === "snapshot" && gone) this._meanwhile(this.progress);
     this.case; // remembered
     this.tell();
+  }
+
+  /** What came of a hand-over that ended while the connection was lost, from the record. */
+  async _meanwhile(progress) {
+    this._progress({ ...progress, state: "ended", outcome: "meanwhile", to: undefined });
+    for (const wait of RECORD_MS) {
+      await new Promise((done) => setTimeout(done, wait)); // the record may be some seconds behind
+      const found = await http.get(`/handovers/${encodeURIComponent(progress.id)}`).catch(() => null);
+      if (!this.progress || this.progress.id !== progress.id || this.progress.outcome !== "meanwhile") return;
+      if (!found || !found.decided_at) continue;
+      this._progress({ ...this.progress, outcome: found.state, to: found.returned_to || undefined });
+      return;
+    }
   }
 
   _handover(news) {

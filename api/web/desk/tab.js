@@ -1,6 +1,7 @@
 // One desk in one browser: two would both be the same telephone.
 // Claims the desk for this tab. Another tab may take it over unless this one is in a call.
 const LOCK = "hotline.desk";
+const LET_GO_MS = 2000;
 
 export class OnlyTab extends EventTarget {
   constructor(isBusy) {
@@ -11,14 +12,15 @@ export class OnlyTab extends EventTarget {
     this._channel.onmessage = (event) => this._heard(event.data);
   }
 
-  /** Whether the desk is this tab's now. */
-  async claim() {
+  /** Whether the desk is this tab's now; waitMs: the other tab is just letting go of it. */
+  async claim(waitMs = 0) {
     if (!navigator.locks) {
       this.mine = true; // no locks on a page without https: the PBX keeps only the last one registered
       return true;
     }
     return new Promise((done) => {
-      navigator.locks.request(LOCK, { ifAvailable: true }, (lock) => {
+      const how = waitMs ? { signal: AbortSignal.timeout(waitMs) } : { ifAvailable: true };
+      const asked = navigator.locks.request(LOCK, how, (lock) => {
         if (lock === null) {
           done(false);
           return undefined;
@@ -29,6 +31,7 @@ export class OnlyTab extends EventTarget {
           this._release = release;
         });
       });
+      asked.catch(() => done(false)); // waited in vain
     });
   }
 
@@ -40,7 +43,7 @@ export class OnlyTab extends EventTarget {
       setTimeout(() => done("gone"), 1500);
     });
     if (answer === "busy") return "busy";
-    return (await this.claim()) ? "mine" : "gone";
+    return (await this.claim(answer === "free" ? LET_GO_MS : 0)) ? "mine" : "gone";
   }
 
   _heard(what) {

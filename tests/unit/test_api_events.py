@@ -1,100 +1,18 @@
-"""The WebSocket of live events: who gets in, what comes first, what is missed, who is dropped."""
+"""The WebSocket of live events: what comes first, what is missed, who is dropped."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvicorn
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.typing import Subprotocol
 
-from api.app import create_app
 from api.routes import events
-from api.schemas.live import LiveFrame
-from api.server import QuietServer, listen
-from telephony.settings import Token
-from tests.unit.api_fixtures import TOKENS, Running, running, told
+from tests.unit.api_fixtures import TOKENS, running, told
+from tests.unit.live_listener import PATH, Served, served
 
-PATH = "/api/v1/events"
-Message = dict[str, Any]
-
-
-class Served:
-    """The service behind a real socket, in the test's own loop."""
-
-    def __init__(self, run: Running) -> None:
-        self.run = run
-        self._socket = listen("127.0.0.1", 0)
-        self.port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            create_app(run.service),
-            ws="api.live_socket:LiveSocket",
-            log_config=None,
-            lifespan="off",
-            timeout_graceful_shutdown=5,
-        )
-        self._server = QuietServer(config, run.service.feed)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-
-    @property
-    def connections(self) -> int:
-        """How many sockets the server has open."""
-        return len(self._server.server_state.connections)
-
-    async def stop(self) -> None:
-        self._server.stop()
-        await self._serving
-
-    @asynccontextmanager
-    async def listening(
-        self, query: str = "", role: str = "agent", **more: Any
-    ) -> AsyncIterator[Listener]:
-        headers = {"Authorization": f"Bearer {TOKENS[role]}"}
-        url = f"ws://127.0.0.1:{self.port}{PATH}{query}"
-        async with connect(url, additional_headers=headers, proxy=None, **more) as socket:
-            yield Listener(socket)
-
-
-class Listener:
-    """A client; every message is checked against its description."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
-
-    async def next(self) -> Message:
-        text = await asyncio.wait_for(self.socket.recv(), 5)
-        LiveFrame.model_validate_json(text)
-        message: Message = json.loads(text)
-        return message
-
-    async def until(self, part: str) -> Message:
-        """The next message with this part; what has none of it is passed over."""
-        while True:
-            message = await self.next()
-            if message.get(part):
-                return message
-
-    async def closed(self) -> tuple[int | None, str]:
-        with suppress(ConnectionClosed):
-            while True:
-                await asyncio.wait_for(self.socket.recv(), 5)
-        return self.socket.close_code, self.socket.close_reason or ""
-
-
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    async with running(tmp_path) as run:
-        served = Served(run)
-        yield served
-        await served.stop()
+__all__ = ["served"]  # fixtures
 
 
 async def test_given_calls_when_somebody_connects_then_the_picture_comes_whole(
@@ -235,17 +153,6 @@ async def test_given_topics_then_only_those_come_and_their_numbers_have_no_gap(
         assert [one["call"] for one in message["queues"][0]["callers"]] == [citizen.uniqueid, "1.1"]
 
 
-@pytest.mark.parametrize("query", ["?topics=secrets", "?topics=", "?since=x", "?token=abc"])
-async def test_given_a_wrong_question_then_refused_with_a_problem(
-    served: Served, query: str
-) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        async with served.listening(query):
-            pass
-    assert refused.value.response.status_code == 422
-    assert json.loads(refused.value.response.body or b"")["code"] == "request-invalid"
-
-
 async def test_given_the_link_is_lost_then_told_at_once_and_a_snapshot_when_it_is_back(
     served: Served,
 ) -> None:
@@ -365,84 +272,3 @@ async def test_given_silence_then_a_heartbeat_with_the_last_number(
         first = await listener.next()
         beat = await listener.next()
         assert (beat["type"], beat["seq"]) == ("heartbeat", first["seq"])
-
-
-@pytest.mark.parametrize("role", sorted(TOKENS.keys() - {"integrator"}))
-async def test_given_a_browser_then_its_token_comes_as_a_subprotocol_and_is_not_repeated(
-    served: Served, role: str
-) -> None:
-    offered = [Subprotocol("hotline"), Subprotocol(f"bearer.{TOKENS[role]}")]
-    url = f"ws://127.0.0.1:{served.port}{PATH}"
-    async with connect(url, subprotocols=offered, proxy=None) as socket:
-        assert socket.subprotocol == "hotline"
-        assert json.loads(await socket.recv())["type"] == "snapshot"
-
-
-@pytest.mark.parametrize(
-    ("headers", "subprotocols"),
-    [
-        ({}, ["hotline"]),
-        ({"Authorization": "Bearer not-a-token-of-ours"}, ["hotline"]),
-        ({"Authorization": TOKENS["admin"]}, ["hotline"]),
-        ({}, ["hotline", "bearer."]),
-        ({}, ["hotline", f"bearer.{TOKENS['admin']}x"]),
-        ({}, ["hotline", TOKENS["admin"]]),
-    ],
-)
-async def test_given_no_known_token_then_refused_before_anything_is_said(
-    served: Served, headers: dict[str, str], subprotocols: list[str]
-) -> None:
-    for path in (
-        PATH,
-        "/api/v1/nothing",
-        f"{PATH}?topics=secrets",
-        f"{PATH}?token={TOKENS['admin']}",
-    ):
-        with pytest.raises(InvalidStatus) as refused:
-            async with connect(
-                f"ws://127.0.0.1:{served.port}{path}",
-                additional_headers=headers,
-                subprotocols=[Subprotocol(one) for one in subprotocols],
-                proxy=None,
-            ):
-                pass
-        assert refused.value.response.status_code == 403
-        assert not refused.value.response.body
-    assert served.run.service.feed.clients == 0
-
-
-async def test_given_a_plain_request_then_told_to_speak_websocket(served: Served) -> None:
-    async with served.run.as_("agent") as client:
-        answer = await client.get(PATH)
-        description = (await client.get("/openapi.json")).json()
-    assert answer.status_code == 426
-    assert answer.json()["code"] == "upgrade-required"
-    assert "LiveFrame" in json.dumps(description["paths"][PATH]["get"]["responses"]["200"])
-
-
-async def test_given_a_token_that_sees_no_numbers_then_none_is_in_its_frames(
-    tmp_path: Path,
-) -> None:
-    number = "13812345678"
-    async with running(tmp_path) as run:
-        auditor = {"name": "审计", "role": "supervisor", "token": "auditor-token-of-the-tests"}
-        run.service.settings.tokens.append(Token.model_validate({**auditor, "sees_numbers": False}))
-        run.simulated.talk(run.simulated.citizen(number))
-        run.simulated.queue(run.simulated.citizen("13812345679"))
-        await told(run)
-        served = Served(run)
-        try:
-            headers = {"Authorization": f"Bearer {auditor['token']}"}
-            url = f"ws://127.0.0.1:{served.port}{PATH}"
-            async with connect(url, additional_headers=headers, proxy=None) as socket:
-                listener = Listener(socket)
-                first = await listener.until("queues")
-                assert "1381234567" not in json.dumps(first)
-                assert "138****5678" in json.dumps(first)
-                assert first["queues"][0]["callers"][0]["caller"] == "138****5679"
-                run.simulated.talk(run.simulated.citizen("13812345670"))
-                second = await listener.until("calls")
-                assert "138****5670" in json.dumps(second)
-                assert "13812345670" not in json.dumps(second)
-        finally:
-            await served.stop()

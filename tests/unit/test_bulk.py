@@ -29,7 +29,7 @@ from telephony.record import queries
 from telephony.record.queries import CaseFilter, HandoverFilter, LedgerFilter, LegFilter
 from telephony.record.store import LEGS
 from tests.conftest import _create_database as create_database
-from tests.unit.test_recorder import DAY, make
+from tests.unit.day_of_calls import DAY, make
 
 TRANSFER = "20261124-1795497294.19"
 WHOLE = Spec("legs", LegFilter(), whole=True)

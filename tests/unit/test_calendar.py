@@ -237,7 +237,7 @@ async def test_given_several_pbxs_then_each_is_told_and_one_that_is_away_fails_t
         assert (code, err) == (0, "")
         assert (SHUT, LINE.number) not in west.astdb
         code, out, err = await hotline(tmp_path, env, "calendar", "open")
-        assert (code, "not shut by hand" in err) == (1, True)
+        assert (code, "not closed by hand" in err) == (1, True)
         await west.stop()
         code, out, err = await hotline(tmp_path, env, "calendar", "push", "--json")
         assert (code, orjson.loads(out)["written"]) == (1, 0)

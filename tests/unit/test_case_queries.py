@@ -22,7 +22,7 @@ from telephony.record import queries
 from telephony.record.ledger_check import verify_ledger
 from telephony.record.store import LEGS
 from telephony.settings import load_settings
-from tests.unit.test_recorder import DAY, make
+from tests.unit.day_of_calls import DAY, make
 
 TRANSFER = "20261124-1795497294.19"
 BOSS = Actor("值班长", is_senior=True)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from telephony import audit
 from telephony.cli import app
 from telephony.database import Database
-from tests.unit.test_recorder import DAY, make
+from tests.unit.day_of_calls import DAY, make
 
 TRANSFER = "20261124-1795497294.19"
 

@@ -19,7 +19,7 @@ from telephony.cli import app
 from telephony.database import Database
 from telephony.figures.topics import Rise, risen, words
 from tests.unit.api_fixtures import Running, running
-from tests.unit.test_figures import FIRST, LAST, Written
+from tests.unit.figures_by_hand import FIRST, LAST, Written
 
 RANGE = f"from={FIRST}&to={LAST}"
 NUMBER = "+8613812345678"

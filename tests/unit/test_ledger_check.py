@@ -16,7 +16,7 @@ from telephony.cases.work import WORK, work_fact
 from telephony.cel.rows import Fact
 from telephony.database import Database
 from telephony.record.ledger_check import LedgerReport, verify_case, verify_ledger
-from tests.unit.test_recorder import DAY, make
+from tests.unit.day_of_calls import DAY, make
 
 TRANSFER = "20261124-1795497294.19"
 

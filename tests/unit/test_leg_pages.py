@@ -17,7 +17,7 @@ from telephony.errors import DatabaseUnavailable, InvalidValue
 from telephony.record import queries
 from telephony.record.leg_pages import CONNECTIONS, LegPages
 from telephony.record.queries import InvalidCursor, LegFilter
-from tests.unit.test_recorder import DAY, make
+from tests.unit.day_of_calls import DAY, make
 
 TRANSFER = "20261124-1795497294.19"
 OTHER = "20261124-1795497295.99"

@@ -22,7 +22,7 @@ from telephony.cel.rows import OUR_COLUMNS
 from telephony.cli import app
 from telephony.database import Database
 from tests.unit.cel_samples import REPLAY
-from tests.unit.test_recorder import DAY, make
+from tests.unit.day_of_calls import DAY, make
 
 HEADER = ",".join(OUR_COLUMNS).encode() + b"\n"
 TRANSFER = (REPLAY / "cel_transfer.csv").read_bytes()

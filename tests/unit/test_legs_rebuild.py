@@ -23,7 +23,7 @@ from telephony.record.leg_table import LEGS
 from telephony.record.rebuild import Difference, Progress, Rebuild
 from telephony.record.store import IS_OPEN, ROWS, rows_in_order
 from telephony.settings import Settings
-from tests.unit.test_recorder import AGENTS, DAY, make, record, same
+from tests.unit.day_of_calls import AGENTS, DAY, make, record, same
 
 app = typer.Typer()
 app.add_typer(legs.app, name="legs")

@@ -14,7 +14,7 @@ from telephony.errors import CaseNotFound, InvalidValue, LegNotFound
 from telephony.record import queries
 from telephony.record.ledger_check import verify_ledger
 from telephony.record.queries import CaseFilter, HandoverFilter, InvalidCursor, LegFilter
-from tests.unit.test_recorder import DAY, make
+from tests.unit.day_of_calls import DAY, make
 
 TRANSFER = "20261124-1795497294.19"
 

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from telephony import service as module
 from telephony.service import Service
 from telephony.settings import Settings
-from tests.unit.test_recorder import DAY
+from tests.unit.day_of_calls import DAY
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from telephony.errors import SettingsError
 from telephony.shipping.shipper import Shipper
 from telephony.shipping.spool import Spool
 from telephony.shipping.wire import Away, Refused, Wire
-from tests.unit.test_recorder import DAY
+from tests.unit.day_of_calls import DAY
 
 LINES = DAY.splitlines(keepends=True)
 

@@ -1,132 +1,17 @@
-"""The phone against a scripted other side, for what a real PBX does not do on demand."""
+"""Calls and registration of the softphone against a scripted other side."""
 
 from __future__ import annotations
 
-import queue
-import re
 import socket
-import struct
-import threading
-import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from telephony.errors import InvalidValue
-from telephony.sip.message import SipMessage, build_message, build_sdp
-from telephony.softphone import CallState, RegistrationFailed, Softphone
-from telephony.tones import silence_packet
+from telephony.sip.message import SipMessage, build_message
+from telephony.softphone import RegistrationFailed, Softphone
+from tests.unit.scripted_peer import Peer, peer, phone
 
-
-class Peer:
-    """The other side of the wire: sees every message, says what a test wants it to say."""
-
-    def __init__(self) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port: int = self.socket.getsockname()[1]
-        self.phone = ("127.0.0.1", 0)
-        self.media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.media.bind(("127.0.0.1", 0))
-        self.media.settimeout(3)
-        self.on_register: Callable[[SipMessage], None] = lambda message: self.answer(message, 200)
-        self.seen: queue.Queue[SipMessage] = queue.Queue()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        while True:
-            data, self.phone = self.socket.recvfrom(65535)
-            if not data:
-                return
-            message = SipMessage(data)
-            if message.method == "REGISTER":
-                self.on_register(message)
-            else:
-                self.seen.put(message)
-
-    def gets(self, what: str, timeout: float = 3.0) -> SipMessage:
-        """The next message that is this method or status; others in between are passed over."""
-        deadline = time.monotonic() + timeout
-        while True:
-            message = self.seen.get(timeout=max(0.01, deadline - time.monotonic()))
-            name = str(message.code) if message.code else message.method
-            if name == what:
-                return message
-
-    def sdp(self, direction: str = "sendrecv", codecs: str = "0 101") -> bytes:
-        port = self.media.getsockname()[1]
-        return (
-            f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-            f"m=audio {port} RTP/AVP {codecs}\r\na=rtpmap:101 telephone-event/8000\r\n"
-            f"a={direction}\r\n"
-        ).encode()
-
-    def answer(
-        self,
-        request: SipMessage,
-        code: int,
-        *fields: tuple[str, str],
-        body: bytes = b"",
-        tag: str = "peer",
-    ) -> None:
-        to = (request.first("To") or "") + ("" if request.address("To").tag else f";tag={tag}")
-        kept = [("Via", via) for via in request.every("Via")]
-        kept += [(name, request.first(name) or "") for name in ("From", "Call-ID", "CSeq")]
-        if body:
-            fields = (*fields, ("Content-Type", "application/sdp"))
-        message = build_message(f"SIP/2.0 {code} X", [*kept, ("To", to), *fields], body)
-        self.socket.sendto(message, self.phone)
-
-    def asks(
-        self,
-        method: str,
-        *fields: tuple[str, str],
-        branch: str = "z9hG4bKpeer1",
-        to_tag: str = "",
-        cseq: int = 1,
-        call_id: str = "peer@call",
-        body: bytes = b"",
-    ) -> None:
-        own = f"127.0.0.1:{self.port}"
-        lines = [
-            ("Via", f"SIP/2.0/UDP {own};branch={branch}"),
-            ("From", f'"Citizen" <sip:13804210001@{own}>;tag=theirs'),
-            ("To", f"<sip:8001@{own}>" + (f";tag={to_tag}" if to_tag else "")),
-            ("Call-ID", call_id),
-            ("CSeq", f"{cseq} {method}"),
-            ("Contact", f"<sip:there@{own}>"),
-            *fields,
-        ]
-        if body and not any(name == "Content-Type" for name, _ in fields):
-            lines.append(("Content-Type", "application/sdp"))
-        first = f"{method} sip:8001@127.0.0.1 SIP/2.0"
-        self.socket.sendto(build_message(first, lines, body), self.phone)
-
-    def close(self) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
-            waker.sendto(b"", ("127.0.0.1", self.port))
-        self._thread.join()
-        self.socket.close()
-        self.media.close()
-
-
-@pytest.fixture
-def peer() -> Iterator[Peer]:
-    one = Peer()
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def phone(peer: Peer) -> Iterator[Softphone]:
-    one = Softphone("127.0.0.1", peer.port, "8001", "secret")
-    one.sip.t1_s = 0.05
-    one.start()
-    yield one
-    peer.on_register = lambda message: peer.answer(message, 200)
-    one.stop()
-
+__all__ = ["peer", "phone"]  # fixtures
 
 CHALLENGE = ("Proxy-Authenticate", 'Digest realm="r", nonce="n1", qop="auth"')
 STALE = ("Proxy-Authenticate", 'Digest realm="r", nonce="n2", qop="auth", stale=true')
@@ -352,78 +237,3 @@ def test_given_pbx_in_trouble_when_started_then_its_words_are_told(peer: Peer) -
     peer.on_register = lambda message: peer.answer(message, 500)
     with pytest.raises(RegistrationFailed, match="500"):
         Softphone("127.0.0.1", peer.port, "8001", "secret").start()
-
-
-# -- packets -------------------------------------------------------------------------------
-
-
-def test_given_keys_when_sent_then_packets_are_as_rfc_4733_says(
-    peer: Peer, phone: Softphone
-) -> None:
-    peer.asks("INVITE", body=peer.sdp())
-    tag = peer.gets("180").address("To").tag
-    call = phone.wait_for_call(1)
-    call.answer()
-    peer.asks("ACK", to_tag=tag, branch="z9hG4bKack")
-    peer.media.recv(2000)
-    call.send_dtmf("5#", tone_ms=100, gap_ms=60)
-    packets = [(*struct.unpack("!BBHII", data[:12]), data[12:]) for data in _drain(peer.media)]
-    sequences = [packet[2] for packet in packets]
-    assert sequences == [(sequences[0] + n) & 0xFFFF for n in range(len(packets))]
-    events = [packet for packet in packets if packet[1] & 0x7F == 101]
-    for event, group in ((5, events[:7]), (11, events[7:])):
-        bodies = [struct.unpack("!BBH", packet[5]) for packet in group]
-        assert len({packet[3] for packet in group}) == 1  # one timestamp
-        assert [packet[1] >> 7 for packet in group] == [1, 0, 0, 0, 0, 0, 0]
-        assert [body[0] for body in bodies] == [event] * 7
-        assert [body[1] >> 7 for body in bodies] == [0, 0, 0, 0, 1, 1, 1]
-        assert [body[2] for body in bodies] == [160, 320, 480, 640, 800, 800, 800]
-    sound = [packet for packet in packets if packet[1] & 0x7F == 0]
-    assert all(packet[5] == silence_packet(0) for packet in sound)
-    first_after = next(p for p in sound if p[2] == (events[6][2] + 1) & 0xFFFF)
-    assert (first_after[3] - events[0][3]) & 0xFFFFFFFF == 5 * 160
-    call.hangup()
-    peer.answer(peer.gets("BYE"), 200)
-
-
-def _drain(sock: socket.socket) -> list[bytes]:
-    found = []
-    sock.setblocking(False)
-    try:
-        while True:
-            found.append(sock.recv(2000))
-    except BlockingIOError:
-        return found
-
-
-def test_given_odd_packets_when_received_then_only_sound_is_heard(
-    peer: Peer, phone: Softphone
-) -> None:
-    call = phone.call("110")
-    invite = peer.gets("INVITE")
-    peer.answer(invite, 200, ("Contact", f"<sip:x@127.0.0.1:{peer.port}>"), body=peer.sdp())
-    call.wait_answered(1)
-    offered = invite.sdp
-    assert offered is not None
-    sound = silence_packet(0)
-    odd = [
-        b"\x80",  # shorter than a header
-        struct.pack("!BBHII", 0x40, 0, 1, 160, 9) + sound,  # version 1
-        struct.pack("!BBHII", 0x80, 77, 1, 160, 9) + sound,  # a payload nobody offered
-        struct.pack("!BBHII", 0x80, 101, 1, 160, 9) + b"\x63\x0a\x00\xa0",  # event 99
-        struct.pack("!BBHII", 0x90, 0, 1, 160, 9) + b"\0\0\0\1abcd" + sound,  # an extension
-        struct.pack("!BBHII", 0xA0, 0, 1, 160, 9) + sound + b"\0\2",  # padding
-    ]
-    for packet in odd:
-        peer.media.sendto(packet, ("127.0.0.1", offered.port))
-    assert call.stream.wait_until(lambda: 1.0 if call.packets_received == 2 else None, 2)
-    assert [packet.payload for packet in call.stream.packets] == [sound, sound]
-    assert call.dtmf.getvalue() == ""
-    call.hangup()
-    peer.answer(peer.gets("BYE"), 200)
-    assert call.state is CallState.ENDED
-
-
-def test_given_sdp_of_ours_when_built_then_it_has_a_line_end_everywhere() -> None:
-    text = build_sdp("127.0.0.1", 6000, {}, (1, 1), None)
-    assert re.fullmatch(rb"([^\r\n]+\r\n)+", text)

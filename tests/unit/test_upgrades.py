@@ -28,7 +28,7 @@ from telephony.record.ledger_check import verify_ledger
 from telephony.record.leg_pages import LegPages
 from telephony.settings import Settings
 from tests.unit.cel_samples import REPLAY
-from tests.unit.test_recorder import make
+from tests.unit.day_of_calls import make
 
 DUMPS = Path(__file__).resolve().parent.parent / "fixtures" / "upgrades"
 NAMES = sorted(file.name.partition(".")[0] for file in DUMPS.glob("*.sql*"))

@@ -227,7 +227,7 @@ async def open_again(query: Lines, service: TheService, _who: AsSupervisor) -> N
         return True
 
     if not any(await _at_every_pbx(service, end)):
-        raise WrongState("the line is not shut by hand")
+        raise WrongState("the line is not closed by hand")
 
 
 async def _at_every_pbx(service: Service, do: Callable[[Site], Awaitable[Done]]) -> list[Done]:

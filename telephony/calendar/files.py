@@ -39,7 +39,7 @@ _DATE = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})", re.ASCII)
 _DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", re.ASCII)
 
 
-class _Wrong(ValueError):
+class Wrong(ValueError):
     """What is wrong with a line."""
 
 
@@ -108,14 +108,15 @@ def _agreed(found: list[_Found], wrong: list[tuple[int, str]]) -> list[Entry]:
     return [first[day].entry for day in sorted(first)]
 
 
-def _day(text: str) -> date:
+def day_of(text: str) -> date:
+    """A date as people write it; raises :class:`Wrong`."""
     found = _DATE.fullmatch(text.strip())
     try:
         if found is None:
             raise ValueError
         return date(int(found[1]), int(found[3]), int(found[4]))
     except ValueError:
-        raise _Wrong(f"{text.strip()!r} is no date such as 2026-10-01") from None
+        raise Wrong(f"{text.strip()!r} is no date such as 2026-10-01") from None
 
 
 # -- CSV ------------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def _csv(text: str, wrong: list[tuple[int, str]]) -> Iterator[_Found]:
                 continue
             try:
                 yield _Found(begin, _row(columns, row))
-            except (_Wrong, InvalidValue) as error:
+            except (Wrong, InvalidValue) as error:
                 wrong.append((begin, str(error)))
     except csv.Error as error:
         wrong.append((line, f"is no CSV: {error}"))
@@ -152,12 +153,14 @@ def _columns(row: list[str], line: int) -> list[str]:
 
 def _row(columns: list[str], row: list[str]) -> Entry:
     if len(row) > len(columns):
-        raise _Wrong("has more cells than the header; put several hours apart with ;")
+        raise Wrong("has more cells than the header; put several hours apart with ;")
     cells = dict(zip(columns, row + [""] * (len(columns) - len(row)), strict=True))
-    return checked_entry(_day(cells["day"]), _hours(cells["hours"]), cells["reason"])
+    return checked_entry(day_of(cells["day"]), hours_of(cells["hours"]), cells["reason"])
 
 
-def _hours(text: str) -> str:
+def hours_of(text: str) -> str:
+    """Hours as people write them (休, 班, 8:30-12:00;13:30-17:00), as AstDB has them where they are
+    some; what is none comes back as it can be told."""
     text = text.strip()
     if word := WORDS.get(text.lower()):
         return word
@@ -195,7 +198,7 @@ def _ics(text: str, wrong: list[tuple[int, str]]) -> Iterator[_Found]:
             else:
                 day, window = _timed(event)
                 timed[day].append((event.line, window, _title(event)))
-        except (_Wrong, InvalidValue) as error:
+        except (Wrong, InvalidValue) as error:
             wrong.append((_line_of(event), str(error)))
     for day, parts in timed.items():
         line = parts[-1][0]
@@ -266,9 +269,9 @@ def _line_of(event: _Event) -> int:
 def _is_whole_days(event: _Event) -> bool:
     for name in ("RRULE", "RDATE", "EXDATE", "RECURRENCE-ID"):
         if name in event.values:
-            raise _Wrong(f"the event repeats ({name}); write each day as an event of its own")
+            raise Wrong(f"the event repeats ({name}); write each day as an event of its own")
     if "DTSTART" not in event.values:
-        raise _Wrong("the event has no DTSTART")
+        raise Wrong("the event has no DTSTART")
     _, parameters, value = event.values["DTSTART"]
     return parameters.get("VALUE", "").upper() == "DATE" or "T" not in value.upper()
 
@@ -283,7 +286,7 @@ def _whole_days(event: _Event) -> Iterator[_Found]:
         end = first + _duration(event.text("DURATION"))
     count = (end - first).days
     if not 1 <= count <= MAX_SPAN_DAYS:
-        raise _Wrong(f"the event ends {count} days after {first}; it may last 1 to {MAX_SPAN_DAYS}")
+        raise Wrong(f"the event ends {count} days after {first}; it may last 1 to {MAX_SPAN_DAYS}")
     title = _title(event)
     hours = WORK if WORKED.search(title) else CLOSED
     for number in range(count):
@@ -297,21 +300,21 @@ def _timed(event: _Event) -> tuple[date, str]:
     elif "DURATION" in event.values:
         end = begin + _duration(event.text("DURATION"))
     else:
-        raise _Wrong("the event has no end (DTEND or DURATION)")
+        raise Wrong("the event has no end (DTEND or DURATION)")
     if end <= begin:
-        raise _Wrong(f"the event ends at {end:%F %H:%M}, which is not after {begin:%F %H:%M}")
+        raise Wrong(f"the event ends at {end:%F %H:%M}, which is not after {begin:%F %H:%M}")
     if begin.second or end.second:
-        raise _Wrong("hours are whole minutes")
+        raise Wrong("hours are whole minutes")
     midnight = end.time() == datetime.min.time() and end.date() == begin.date() + timedelta(days=1)
     if end.date() != begin.date() and not midnight:
-        raise _Wrong("the event goes over midnight; write one for each day")
+        raise Wrong("the event goes over midnight; write one for each day")
     return begin.date(), f"{begin:%H%M}-{'2400' if midnight else f'{end:%H%M}'}"
 
 
 def _ics_day(value: str) -> date:
     if not re.fullmatch(r"\d{8}", value.strip(), re.ASCII):
-        raise _Wrong(f"{value.strip()!r} is no date such as 20261001")
-    return _day(value)
+        raise Wrong(f"{value.strip()!r} is no date such as 20261001")
+    return day_of(value)
 
 
 def _ics_moment(event: _Event, name: str) -> datetime:
@@ -322,7 +325,7 @@ def _ics_moment(event: _Event, name: str) -> datetime:
             raise ValueError
         plain = datetime.strptime(found[1], "%Y%m%dT%H%M%S")
     except ValueError:
-        raise _Wrong(f"{value.strip()!r} is no time such as 20261001T083000") from None
+        raise Wrong(f"{value.strip()!r} is no time such as 20261001T083000") from None
     zone = SHANGHAI
     if found[2]:
         zone = ZoneInfo("UTC")
@@ -330,19 +333,19 @@ def _ics_moment(event: _Event, name: str) -> datetime:
         try:
             zone = ZoneInfo(parameters["TZID"])
         except (ZoneInfoNotFoundError, ValueError):
-            raise _Wrong(f"{parameters['TZID']!r} is no time zone that is known here") from None
+            raise Wrong(f"{parameters['TZID']!r} is no time zone that is known here") from None
     return plain.replace(tzinfo=zone).astimezone(SHANGHAI)
 
 
 def _duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text.strip().upper())
     if found is None or not any(found.groups()):
-        raise _Wrong(f"{text.strip()!r} is no duration such as PT2H")
+        raise Wrong(f"{text.strip()!r} is no duration such as PT2H")
     weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     try:
         return timedelta(days=7 * weeks + days, hours=hours, minutes=minutes, seconds=seconds)
     except OverflowError:
-        raise _Wrong(f"{text.strip()!r} is too long") from None
+        raise Wrong(f"{text.strip()!r} is too long") from None
 
 
 def _title(event: _Event) -> str:

@@ -264,7 +264,7 @@ class Switch:
             was_shut |= shut_now(await self._pbx.db_get(SHUT, line) or "", at) is not None
             await self._pbx.db_del(SHUT, line)
         if not was_shut:
-            raise WrongState("the line is not shut by hand")
+            raise WrongState("the line is not closed by hand")
 
     async def now(self, now: datetime | None = None) -> ShutNow | None:
         """Until when the (first) line is shut by hand; None when it is not (any more)."""

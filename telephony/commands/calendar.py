@@ -34,7 +34,17 @@ WIDE = ("holiday", "make-up")
 """Their marks are Chinese characters, two columns wide."""
 MARKS = {"holiday": "休", "make-up": "班", "special": "*"}
 
-TheDay = Annotated[datetime, typer.Argument(metavar="DAY", formats=["%Y-%m-%d", "%Y%m%d"])]
+
+def _day(text: str) -> date:
+    from telephony.calendar.files import day_of
+
+    try:
+        return day_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+TheDay = Annotated[date, typer.Argument(metavar="DAY", parser=_day, help="As 2026-10-01.")]
 Reason = Annotated[str, typer.Option(help="Why; shown in the calendar.")]
 LineName = Annotated[
     str | None,
@@ -78,7 +88,8 @@ def show(
         told = f"closed by hand until {shut.until:%F %H:%M} ({shut.by}{why})"
         stdout.print(told, style="bold red", markup=False)
     if untold:
-        stderr.print(f"hotline: not known whether it is closed by hand: {untold}", markup=False)
+        told = f"hotline: not known whether it is closed by hand: {untold}"
+        stderr.print(told, markup=False, soft_wrap=True)
     stdout.print(Columns([_month(days, month) for month in range(1, 13)], padding=(0, 3)))
     for day in days:
         if day.why != "week":
@@ -158,7 +169,12 @@ def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV (date,hours,reason) or ICS.")],
     declares: Annotated[
         int | None,
-        typer.Option(help="It is the whole published schedule of this year.", show_default=False),
+        typer.Option(
+            min=YEARS[0],
+            max=YEARS[-1],
+            help="It is the whole published schedule of this year.",
+            show_default=False,
+        ),
     ] = None,
     line: LineName = None,
     dry_run: Annotated[
@@ -187,17 +203,22 @@ def import_file(
 @app.command("set")
 def set_day(
     day: TheDay,
-    hours: Annotated[str, typer.Argument(help="closed, work, 0830-1700 or 0830-1200,1330-1700")],
+    hours: Annotated[
+        str, typer.Argument(help="closed (休), work (班), 08:30-17:00 or 08:30-12:00,13:30-17:00")
+    ],
     reason: Reason = "",
     line: LineName = None,
     no_push: NoPush = False,
 ) -> None:
     """Close all lines (or one) on a day, or open them with other hours."""
+    from telephony.calendar.files import hours_of
+
+    meant = hours_of(hours)
     with clear_errors():
-        done = asyncio.run(
-            _with_book(line, lambda book: book.set_day(day.date(), hours, reason, by=BY))
-        )
+        done = asyncio.run(_with_book(line, lambda book: book.set_day(day, meant, reason, by=BY)))
     stdout.print(f"{done.day}: {done.hours}", markup=False)
+    if done.day < in_shanghai(datetime.now(UTC)).date():
+        stderr.print(f"hotline: {done.day} has passed: no call goes by it any more", markup=False)
     _after_change(no_push)
 
 
@@ -205,7 +226,8 @@ def set_day(
 def unset_day(day: TheDay, line: LineName = None, no_push: NoPush = False) -> None:
     """Take a special day back."""
     with clear_errors():
-        asyncio.run(_with_book(line, lambda book: book.remove_day(day.date())))
+        asyncio.run(_with_book(line, lambda book: book.remove_day(day)))
+    stdout.print(f"{day}: no special day any more", markup=False)
     _after_change(no_push)
 
 
@@ -267,7 +289,7 @@ def open_line(line: LineName = None) -> None:
     ended = from_each(end)
     if None not in ended.values() and not any(ended.values()):
         with clear_errors():
-            raise WrongState("the line is not shut by hand")
+            raise WrongState("the line is not closed by hand")
     if None in ended.values():
         raise typer.Exit(1)
     stdout.print("not closed by hand any more: the hours count")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from telephony.commands.legs import MAX_PAGE, shown, times
+from telephony.commands.legs import MAX_PAGE, one_of, shown, times
 from telephony.commands.output import clear_errors, print_json, print_table, stderr
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ app = typer.Typer(help="Messages that citizens left (语音留言).", no_args_is
 
 MESSAGES = ["at", "number", "length_s", "sound", "state", "holder", "heard_by", "result", "case"]
 WAITING = ["at", "due", "kind", "number", "why", "waited_s", "calls", "tries", "next", "holder"]
+WAITING += ["case"]
+STATES = ("open", "answered", "served", "given_up")
 
 Limit = Annotated[int, typer.Option(min=1, max=MAX_PAGE)]
 Cursor = Annotated[str | None, typer.Option(help="Go on after the page before.")]
@@ -44,13 +46,15 @@ def list_messages(
     """Messages, newest first. Numbers are shown whole."""
     filters = {
         "kind": "message",
-        "state": state,
+        "state": one_of(state, STATES, "--state"),
         "holder": holder,
         **times(since, until),
     }
     with clear_errors():
         page = asyncio.run(_messages(filters, limit, cursor))
     _print("Messages", MESSAGES, page, as_json)
+    if holder is not None and not page.items:
+        _say_if_nobody(holder)
 
 
 def callbacks(limit: Limit = 50, cursor: Cursor = None, as_json: Json = False) -> None:
@@ -61,6 +65,14 @@ def callbacks(limit: Limit = 50, cursor: Cursor = None, as_json: Json = False) -
     with clear_errors():
         page = asyncio.run(_waiting(limit, cursor))
     _print("To be called back", WAITING, page, as_json)
+
+
+def _say_if_nobody(holder: str) -> None:
+    """Nobody may have it; but a mistyped one finds nothing either."""
+    from telephony.settings import load_settings
+
+    if load_settings().agent(holder) is None:
+        stderr.print(f"hotline: no agent {holder!r} in the settings", markup=False)
 
 
 def _print(title: str, columns: list[str], page: Page, as_json: bool) -> None:

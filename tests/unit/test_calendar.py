@@ -219,6 +219,29 @@ async def test_given_a_wrong_file_or_no_pbx_when_imported_then_said_so_and_statu
     assert "2027 is provisional" in err
 
 
+async def test_given_hours_as_people_write_them_when_set_then_taken_and_a_day_of_the_past_is_told(
+    tmp_path: Path,
+) -> None:
+    await asyncio.to_thread(migrate, f"sqlite:///{tmp_path}/record.sqlite")
+    env = environment(tmp_path, None)
+    there = ("--no-push",)
+    day = f"{datetime.now(SHANGHAI).year + 1}-03-01"
+    for written, taken in {
+        "8:30-12:00,13:30-17:00": "0830-1200,1330-1700",
+        "0900-1100": "0900-1100",
+        "休": "closed",
+    }.items():
+        code, out, err = await hotline(tmp_path, env, "calendar", "set", day, written, *there)
+        assert (code, out, err) == (0, f"{day}: {taken}\n", "")
+    code, out, err = await hotline(tmp_path, env, "calendar", "set", day, "17-8", *there)
+    assert (code, out, "'17-8' is not like 0830-1700; say closed" in err) == (1, "", True)
+    code, out, err = await hotline(tmp_path, env, "calendar", "unset", day, *there)
+    assert (code, out, err) == (0, f"{day}: no special day any more\n", "")
+    code, out, err = await hotline(tmp_path, env, "calendar", "set", "2020-03-02", "班", *there)
+    assert (code, out) == (0, "2020-03-02: work\n")
+    assert "2020-03-02 has passed: no call goes by it any more" in err
+
+
 async def test_given_several_pbxs_then_each_is_told_and_one_that_is_away_fails_the_command(
     tmp_path: Path,
 ) -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from telephony.cli import app
 from telephony.database import Database
 from tests.empty_record import empty_record
-from tests.unit.test_messages import CITIZEN, OTHER, call, left, write
+from tests.unit.citizens_waiting import CITIZEN, OTHER, call, left, write
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     asyncio.run(fill())
     monkeypatch.setenv("HOTLINE_DATABASE_URL", url)
+    monkeypatch.setenv("HOTLINE_AGENTS", '[{"id": "8001"}]')
     monkeypatch.delenv("HOTLINE_CONFIG", raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -50,10 +51,19 @@ def test_given_messages_and_missed_calls_when_listed_then_each_command_shows_its
     table = run("callbacks")
     assert table.exit_code == 0
     assert CITIZEN in table.stdout
+    assert waiting["items"][0]["case"] in table.stdout
     assert orjson.loads(run("voicemail", "list", "--state", "answered", "--json").stdout) == {
         "items": [],
         "next": None,
     }
+
+
+@pytest.mark.usefixtures("record")
+def test_given_a_holder_whom_nobody_knows_when_nothing_is_found_then_it_is_said() -> None:
+    nobody = run("voicemail", "list", "--holder", "9999")
+    assert (nobody.exit_code, "no agent '9999' in the settings" in nobody.stderr) == (0, True)
+    known = run("voicemail", "list", "--holder", "8001")
+    assert (known.exit_code, known.stderr) == (0, "")
 
 
 @pytest.mark.usefixtures("record")

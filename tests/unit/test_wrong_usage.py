@@ -33,6 +33,13 @@ async def run(tmp_path: Path) -> AsyncIterator[Running]:
         (("legs", "gaps", *BACKWARDS), NOTHING),
         (("legs", "export", *BACKWARDS), NOTHING),
         (("voicemail", "list", *BACKWARDS), NOTHING),
+        (
+            ("voicemail", "list", "--state", "weird"),
+            "it is one of open, answered, served, given_up",
+        ),
+        (("calendar", "set", "2026-13-01", "closed"), "'2026-13-01' is no date such as 2026-10-01"),
+        (("calendar", "unset", "tomorrow"), "'tomorrow' is no date such as 2026-10-01"),
+        (("calendar", "import", "x.csv", "--declares", "26"), "greater than or equal to 2000"),
         (("cases", "--state", "weird"), "it is one of open, taken, handed_over, closed, merged"),
         (("cases", "--kind", "weird"), "it is one of 咨询, 建议, 求助, 表扬, 投诉"),
         (("legs", "list", "--role", "weird"), "it is one of citizen, agent, target, supervisor"),

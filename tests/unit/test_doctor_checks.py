@@ -28,7 +28,7 @@ from telephony.database import Database, migrate
 from telephony.dialplan import CEL_FIELDS
 from telephony.recorder import Recorder
 from telephony.settings import TIME_ZONE
-from tests.unit.test_doctor import settings_for
+from tests.unit.doctor_scene import settings_for
 
 SHANGHAI = ZoneInfo(TIME_ZONE)
 TUESDAY = datetime(2026, 11, 24, tzinfo=SHANGHAI)

@@ -15,7 +15,7 @@ from telephony.checkup.checks import CHECKS
 from telephony.checkup.needs import MODULES, RIGHTS
 from telephony.doctor import examine
 from telephony.private_pbx import free_port
-from tests.unit.test_doctor import settings_for
+from tests.unit.doctor_scene import settings_for
 
 PACKAGE = Path(doctor.__file__).parent
 FILES = sorted([*(PACKAGE / "checkup").glob("*.py"), Path(doctor.__file__)])

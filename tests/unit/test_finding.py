@@ -15,17 +15,8 @@ from telephony.models import CaseRecord
 from telephony.record import finding
 from telephony.record.ledger_check import verify_case
 from tests.unit.api_fixtures import Running
-from tests.unit.test_api_cases import (
-    AGENT_8002,
-    AUDITOR,
-    CASE,
-    EPOCH,
-    MASKED,
-    NUMBER,
-    run,
-    send,
-)
 from tests.unit.test_case_queries import TRANSFER, day
+from tests.unit.two_cases import AGENT_8002, AUDITOR, CASE, EPOCH, MASKED, NUMBER, run, send
 
 __all__ = ["day", "run"]  # fixtures
 

@@ -14,10 +14,10 @@ from telephony.database import Database
 from telephony.deadlines.book import DEADLINES
 from telephony.messages.book import MessageBook, MessageFilter
 from telephony.settings import Settings, load_settings
-from tests.unit import test_messages
+from tests.unit import citizens_waiting
 from tests.unit.api_fixtures import running
-from tests.unit.test_deadline_keeper import CASE, Scene, at, steps
-from tests.unit.test_messages import BEGUN, CITIZEN, SECOND, back, call, left, sound
+from tests.unit.citizens_waiting import BEGUN, CITIZEN, SECOND, back, call, left, sound
+from tests.unit.deadlines_scene import CASE, Scene, at, steps
 
 FIRST_FULL, NIGHT_FULL = "04212800122", "04212800123"
 NIGHT = {
@@ -53,7 +53,7 @@ async def test_given_two_lines_then_each_citizen_is_answered_in_the_hours_of_the
     both: Scene,
 ) -> None:
     scene = both
-    await test_messages.write(
+    await citizens_waiting.write(
         scene.database,
         call(facts=(left(),)),
         call("13904210002", at=100, facts=(left(),), line=NIGHT_FULL),
@@ -111,14 +111,14 @@ async def test_given_two_lines_then_a_list_says_due_and_next_try_by_the_line_cal
 ) -> None:
     settings = two_lines()
     book = MessageBook(database, settings, CalendarBook(database, settings))
-    await test_messages.write(
+    await citizens_waiting.write(
         database,
         call(facts=(left(),)),
         call("13904210002", at=100, facts=(left(callback="13904210002"),), line=NIGHT_FULL),
     )
     for number, citizen in ((1, CITIZEN), (2, "13904210002")):
         facts = (back("unanswered", citizen, number),)
-        await test_messages.write(database, call("2800000", at=1000 * number, facts=facts))
+        await citizens_waiting.write(database, call("2800000", at=1000 * number, facts=facts))
     found = {
         one["number"]: (one["due_at"], one["next_try_at"])
         for one in (await book.page(MessageFilter(kind="message"), limit=9)).items
@@ -151,7 +151,7 @@ async def test_given_a_message_cut_off_by_a_crash_then_its_own_line_says_whether
         "lines": [{**NIGHT, "message_min_s": 2}],
     }
     async with running(tmp_path, messages={"folder": folder}, **lines) as run:
-        await test_messages.write(run.service.database, *(one for one, _ in calls.values()))
+        await citizens_waiting.write(run.service.database, *(one for one, _ in calls.values()))
         run.service.voicemail._adopted_at = None
         await run.service.voicemail._adopt()
         found = (await run.service.messages.page(MessageFilter(kind="message"), limit=9)).items

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 import structlog
 from prometheus_client import Counter, Gauge
 
+from telephony.background import woken
 from telephony.call_legs import Directory, GatheredCall, LegBuilder
 from telephony.cases.store import CallState, micros_of
 from telephony.cel.disk import DiskWatch
@@ -125,15 +126,7 @@ class Recorder:
                 await asyncio.sleep(back_off)
                 back_off = min(back_off * 2, MAX_BACK_OFF_S)
                 continue
-            await self._wait()
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(POLL_S):
-                await self._poked.wait()
-        except TimeoutError:
-            pass
-        self._poked.clear()
+            await woken(self._poked, POLL_S)
 
     async def catch_up(self) -> int:
         """Store all whole lines that are in the file now; returns how many rows were new.

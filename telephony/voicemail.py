@@ -25,6 +25,7 @@ import structlog
 from sqlalchemy import select, update
 
 from telephony import logs
+from telephony.background import end, woken
 from telephony.cases.store import CASES, CaseStore, micros_of, parts, table
 from telephony.cel.rows import Fact
 from telephony.errors import (
@@ -164,9 +165,7 @@ class Voicemail:
     async def stop(self) -> None:
         """Stop. Messages are taken all the same."""
         self._stop_listening()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     def poke(self) -> None:
         """Something changed: look soon."""
@@ -238,12 +237,7 @@ class Voicemail:
     async def _run(self) -> None:
         told = ""
         while True:
-            try:
-                async with asyncio.timeout(EVERY_S):
-                    await self._due.wait()
-            except TimeoutError:
-                pass
-            self._due.clear()
+            await woken(self._due, EVERY_S)
             if not self._acts():
                 self._lamp = None
                 continue

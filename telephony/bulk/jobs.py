@@ -30,6 +30,7 @@ import structlog
 from sqlalchemy import and_, insert, or_, select, update
 
 from telephony import logs
+from telephony.background import end, woken
 from telephony.bulk import parquet
 from telephony.bulk.models import ExportRecord
 from telephony.bulk.tables import Spec, spec_of
@@ -96,9 +97,7 @@ class ExportJobs:
 
     async def stop(self) -> None:
         """Stop; what was being written is begun again at the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def ask(self, spec: Spec, *, who: str, role: str) -> Row:
         """Take an export in. Raises :class:`telephony.bulk.parquet.ParquetMissing`,
@@ -162,7 +161,6 @@ class ExportJobs:
 
     async def _work(self) -> None:
         while True:
-            self._due.clear()
             wait_s = LOOK_S
             try:
                 await self._expire()
@@ -174,11 +172,7 @@ class ExportJobs:
             except Exception as error:  # noqa: BLE001 - the next export is worked on, whatever it was
                 logs.unexpected(log, "exports stopped for a moment", error)
                 wait_s = RETRY_S
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._due.wait()
-            except TimeoutError:
-                continue
+            await woken(self._due, wait_s)
 
     async def _claim(self) -> Row | None:
         """The next export, which is ours from now on."""

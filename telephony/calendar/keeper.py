@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from telephony import logs
+from telephony.background import end, woken
 from telephony.calendar import push as calendar_push
 from telephony.calendar.push import Pushed, provisional_warning
 from telephony.errors import HotlineError, PbxUnavailable
@@ -49,9 +50,7 @@ class CalendarKeeper:
 
     async def stop(self) -> None:
         """Stop; what the PBX has stays there."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def push(self, *, replace: bool = False) -> Pushed:
         """Push now and say what was done; errors as of :func:`telephony.calendar.push.push`,
@@ -71,12 +70,7 @@ class CalendarKeeper:
     async def _run(self) -> None:
         wait_s = EVERY_S
         while True:
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._due.wait()
-            except TimeoutError:
-                pass
-            self._due.clear()
+            await woken(self._due, wait_s)
             wait_s = await self._attempt()
 
     async def _attempt(self) -> float:

@@ -15,6 +15,7 @@ import structlog
 from prometheus_client import Gauge
 
 from telephony import logs
+from telephony.background import end
 from telephony.checkup.model import Finding
 
 if TYPE_CHECKING:
@@ -75,9 +76,7 @@ class DoctorKeeper:
 
     async def stop(self) -> None:
         """Stop; a look that is under way is given up."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     def last(self, pbx: str) -> Examined | None:
         """What was found at this PBX last, or None before the first look."""

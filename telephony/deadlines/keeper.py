@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from telephony import logs
+from telephony.background import end, woken
 from telephony.deadlines.book import rules_of
 from telephony.deadlines.sides import Measure
 from telephony.errors import DatabaseUnavailable, HotlineError
@@ -74,9 +75,7 @@ class DeadlineKeeper:
 
     async def stop(self) -> None:
         """Stop; what is under way is stored whole or not at all."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     def poke(self) -> None:
         """A case has changed: look at once."""
@@ -131,12 +130,7 @@ class DeadlineKeeper:
                 log.info("deadlines wait for the database", reason=error.detail)
             except Exception as error:  # noqa: BLE001 - it is tried again, whatever it was
                 logs.unexpected(log, "deadlines could not be kept", error)
-            try:
-                async with asyncio.timeout(wait):
-                    await self._poked.wait()
-            except TimeoutError:
-                pass
-            self._poked.clear()
+            await woken(self._poked, wait)
 
     async def _until_next(self) -> float:
         following = await self._book.next_at() if self._settings.deadlines.enabled else None

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from telephony import logs
+from telephony.background import end, woken
 from telephony.cases.store import table
 from telephony.deadlines.models import MailRecord
 from telephony.errors import DatabaseUnavailable
@@ -92,9 +93,7 @@ class MailSender:
     async def stop(self) -> None:
         """Stop; what waits is sent after the next start."""
         self._stops = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     def poke(self) -> None:
         """There is something to send."""
@@ -133,12 +132,7 @@ class MailSender:
                 logs.unexpected(log, "mails could not be sent", error)
             if self._stops:
                 return
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._poked.wait()
-            except TimeoutError:
-                pass
-            self._poked.clear()
+            await woken(self._poked, POLL_S)
 
     async def _claim(self) -> dict[str, Any] | None:
         """The mail that is due longest, which is ours until its lease runs out."""

@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, or_, select, text
 
 from telephony import logs
+from telephony.background import end
 from telephony.cases.store import table
 from telephony.errors import DatabaseUnavailable
 from telephony.figures.counting import Source, count, sources, was_deleted
@@ -61,9 +62,7 @@ class FigureKeeper:
 
     async def stop(self) -> None:
         """Stop; a count that is under way is stored whole or not at all."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def catch_up(self, *, told: Callable[[int], None] = lambda _days: None) -> None:
         """Count all days that were touched, each once; ``told`` hears how many after each part.

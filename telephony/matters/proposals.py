@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 import structlog
 
 from telephony import logs
+from telephony.background import end
 from telephony.errors import (
     CallNotFound,
     DatabaseUnavailable,
@@ -90,9 +91,7 @@ class Proposals:
     async def stop(self) -> None:
         """Stop; what stands on the channels stays there."""
         self._stop_listening()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def of_case(self, case: str) -> CaseProposal:
         """Whom to hand a case to, from who answers for it.

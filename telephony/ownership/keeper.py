@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from telephony import logs
+from telephony.background import end
 from telephony.errors import DatabaseUnavailable
 from telephony.ownership.locks import lock_for
 
@@ -63,9 +64,7 @@ class Ownership:
 
     async def stop(self) -> None:
         """Let go: another process takes over at once."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         await self._lock.close()
         self._be("unknown")
 

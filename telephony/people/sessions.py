@@ -21,6 +21,7 @@ from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from telephony import audit, logs
 from telephony.audit import AUDIT
+from telephony.background import end
 from telephony.errors import DatabaseUnavailable
 from telephony.people import passwords
 from telephony.people.book import PEOPLE, SESSIONS, person_of, store_password
@@ -96,9 +97,7 @@ class Sessions:
 
     async def stop(self) -> None:
         """Stop; everybody stays signed in."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def sign_in(self, name: str, password: str, address: str) -> tuple[str, Session]:
         """A new session, and the token that the browser keeps.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from telephony import logs
+from telephony.background import end, woken
 from telephony.errors import HotlineError
 from telephony.plans.desk import allowed, loader_of, versions_of
 from telephony.plans.versions import LoadRunning, VersionsUnusable
@@ -39,18 +40,11 @@ class LoadKeeper:
 
     async def stop(self) -> None:
         """Stop; what is under way is undone by whoever comes next."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def _run(self) -> None:
         while True:
-            try:
-                async with asyncio.timeout(LOOK_EVERY_S):
-                    await self._linked.wait()
-            except TimeoutError:
-                pass
-            self._linked.clear()
+            await woken(self._linked, LOOK_EVERY_S)
             try:
                 await self._repair()
             except LoadRunning:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from telephony import logs
+from telephony.background import end
 from telephony.errors import HotlineError
 from telephony.setting_types import TIME_ZONE
 
@@ -37,9 +38,7 @@ class RetentionKeeper:
 
     async def stop(self) -> None:
         """Stop; a batch is deleted whole or not at all."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def _run(self) -> None:
         due = next_run(_now(), self._runs_at)

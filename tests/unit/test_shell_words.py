@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from telephony.backup.archive import BackupUnusable, unpack
+from telephony.backup.archive import BackupUnusable, look_through
 from telephony.commands.output import stderr, stdout
 from telephony.people.rules import Person, PersonInvalid, check_person
 
@@ -31,5 +31,5 @@ def test_given_a_file_that_is_no_backup_then_one_line_says_so(tmp_path: Path) ->
     file = tmp_path / "passwd"
     file.write_text("root:x:0:0:root:/root:/bin/bash\n")
     with pytest.raises(BackupUnusable, match="is no backup") as caught:
-        unpack(file, tmp_path)
+        look_through(file)
     assert "\n" not in caught.value.detail

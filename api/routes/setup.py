@@ -18,8 +18,10 @@ from telephony.errors import PbxNotFound, PbxRefused, PbxTimeout, PbxUnavailable
 from telephony.settings import settings_file
 
 if TYPE_CHECKING:
-    from telephony.service import Service
+    from collections.abc import Iterable
+
     from telephony.settings import Settings
+    from telephony.site import Site
 
 router = APIRouter(tags=["setup"], dependencies=[Depends(each_once)])
 
@@ -37,7 +39,7 @@ REACH: dict[str, shapes.Reach] = {
     "UNAVAILABLE": "away",
 }
 """States of devices, as endpoints are listed and as ``DEVICE_STATE()`` says them."""
-BEST: tuple[shapes.Reach, ...] = ("busy", "ringing", "ready", "away")
+BEST: tuple[shapes.Reach, ...] = ("busy", "ringing", "ready", "away", "unknown")
 NO_ENDPOINTS = "No endpoints"
 
 
@@ -46,16 +48,24 @@ async def show_setup(service: TheService, _who: AsAdmin) -> shapes.Setup:
     """Lines, phones, desks, keys, platforms and tokens of the settings, and which phones answer."""
     settings = service.settings
     phones, desks = _phones(settings), _desks(settings)
-    states = await _states(service, {*(one.dial for one in phones), *(one.dial for one in desks)})
-    for phone in phones:
-        phone.reach = states.get(phone.dial, "unknown")
-    for desk in desks:
-        desk.reach = states.get(desk.dial, "unknown")
+    reached: list[shapes.PhoneSetting | shapes.DeskSetting] = [*phones, *desks]
+    # A PBX that is away keeps none of the others from being asked.
+    for site, states in zip(
+        service.sites, await asyncio.gather(*map(_states, service.sites)), strict=True
+    ):
+        for one in reached:
+            dial = _dials(site).get((one.kind, one.id))
+            if dial is not None:
+                reach = states.get(dial, "unknown")
+                one.at.append(shapes.ReachedFrom(pbx=site.name, dial=dial, reach=reach))
+    for one in reached:
+        one.reach = _best(there.reach for there in one.at)
     file = settings_file()
     there = await asyncio.to_thread(file.is_file)
     return shapes.Setup(
         file=file.name if there else None,
-        pbx_seen=service.client.up,
+        pbx_seen=all(site.client.up for site in service.sites),
+        pbxs=[shapes.PbxSeen(name=site.name, seen=site.client.up) for site in service.sites],
         lines=[
             shapes.LineSetting(
                 id=line.id,
@@ -204,20 +214,29 @@ def _keys(settings: Settings) -> list[shapes.KeySetting]:
     return [*pressed, *codes, *pauses]
 
 
-async def _states(service: Service, dials: set[str]) -> dict[str, shapes.Reach]:
+def _dials(site: Site) -> dict[tuple[str, str], str]:
+    """What this PBX dials for its agents, for supervisors, and for the desks it may call."""
+    here = site.here
+    return {
+        **{("agent", one.id): one.dial for one in here.agents},
+        **{("supervisor", one.id): one.dial for one in here.supervisors},
+        **{("desk", one.id): one.dial for one in here.desks},
+    }
+
+
+async def _states(site: Site) -> dict[str, shapes.Reach]:
     """What each way to dial reaches now; nothing while the PBX is away."""
-    # A group's members and an outside number's form are no devices.
-    real = sorted(one for one in dials if "/" in one and "{" not in one)
     try:
-        endpoints = await _endpoints(service)
-        return {dial: await _reach(service, dial, endpoints) for dial in real}
+        endpoints = await _endpoints(site)
+        real = sorted(set(_dials(site).values()))
+        return {dial: await _reach(site, dial, endpoints) for dial in real}
     except (PbxUnavailable, PbxTimeout, PbxRefused):
         return {}
 
 
-async def _endpoints(service: Service) -> dict[str, str]:
+async def _endpoints(site: Site) -> dict[str, str]:
     try:
-        events = await service.client.list_action("PJSIPShowEndpoints")
+        events = await site.client.list_action("PJSIPShowEndpoints")
     except PbxRefused as error:
         if NO_ENDPOINTS in error.detail:
             return {}
@@ -226,12 +245,16 @@ async def _endpoints(service: Service) -> dict[str, str]:
     return {event["ObjectName"]: event.get("DeviceState") for event in told}
 
 
-async def _reach(service: Service, dial: str, endpoints: dict[str, str]) -> shapes.Reach:
+async def _reach(site: Site, dial: str, endpoints: dict[str, str]) -> shapes.Reach:
     found: list[shapes.Reach] = []
     for technology, device in devices(dial):
         if technology.upper() == "PJSIP":
             said = endpoints.get(device, "")
         else:
-            said = await service.pbx.get_var(None, f"DEVICE_STATE({technology}/{device})")
+            said = await site.pbx.get_var(None, f"DEVICE_STATE({technology}/{device})")
         found.append(REACH.get(said.upper().replace("_", " "), "unknown"))
-    return next((one for one in BEST if one in found), "unknown")
+    return _best(found)
+
+
+def _best(found: Iterable[shapes.Reach]) -> shapes.Reach:
+    return min(found, key=BEST.index, default="unknown")

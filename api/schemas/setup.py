@@ -22,6 +22,21 @@ class LineSetting(Schema):
     hours: str
 
 
+class ReachedFrom(Schema):
+    """What one PBX says of it, and how it is dialled from there."""
+
+    pbx: str
+    dial: str
+    reach: Reach
+
+
+class PbxSeen(Schema):
+    """A PBX, and whether the service sees it now."""
+
+    name: str
+    seen: bool
+
+
 class PhoneSetting(Schema):
     """A phone: an agent's, or that of a supervisor who listens."""
 
@@ -31,7 +46,10 @@ class PhoneSetting(Schema):
     department: str
     dial: str
     browser: bool = Field(description="may telephone in the browser")
-    reach: Reach = Field(description="as the PBX sees it now")
+    reach: Reach = Field(description="as the PBX sees it now; of several the best")
+    at: list[ReachedFrom] = Field(
+        default_factory=list, description="each PBX at which the phone may be"
+    )
 
 
 class DeskSetting(Schema):
@@ -46,7 +64,10 @@ class DeskSetting(Schema):
     ring_s: int
     acceptance: Literal["answer", "confirm"] | None
     platform: str | None = Field(description="the platform to which its work orders go")
-    reach: Reach
+    reach: Reach = Field(description="as the PBX sees it now; of several the best")
+    at: list[ReachedFrom] = Field(
+        default_factory=list, description="each PBX from which it can be called"
+    )
 
 
 class KeySetting(Schema):
@@ -85,7 +106,8 @@ class Setup(Schema):
     """What the settings say. They are changed in `hotline.toml` or the environment, not here."""
 
     file: str | None = Field(description="the settings file that was read; null: none")
-    pbx_seen: bool
+    pbx_seen: bool = Field(description="every PBX is seen now")
+    pbxs: list[PbxSeen]
     lines: list[LineSetting]
     phones: list[PhoneSetting]
     desks: list[DeskSetting]

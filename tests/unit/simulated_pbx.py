@@ -64,6 +64,8 @@ class SimulatedPbx:
         self.actions: list[Packet] = []
         self.asked = asyncio.Event()
         """Set by every action; who waits for the next one clears it."""
+        self.endpoints: dict[str, str] = {}
+        """PJSIP endpoints, and the state of each as they are listed."""
         self.silent: set[str] = set()
         """Actions that get no answer."""
         self.refused: dict[str, str] = {}
@@ -251,6 +253,17 @@ class SimulatedPbx:
     def _do_dbdel(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
         gone = self.astdb.pop((packet["Family"], packet["Key"]), None)
         self._reply(writer, packet, "Error" if gone is None else "Success")
+
+    def _do_pjsipshowendpoints(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
+        if not self.endpoints:
+            self._reply(writer, packet, "Error", Message="No endpoints found")
+            return
+        ids = {"ActionID": packet["ActionID"]}
+        self._reply(writer, packet, "Success", EventList="start")
+        for name, state in self.endpoints.items():
+            found = {"Event": "EndpointList", "ObjectName": name, "DeviceState": state}
+            writer.write(_render({**found, **ids}))
+        writer.write(_render({"Event": "EndpointListComplete", "EventList": "Complete", **ids}))
 
     def _do_listcommands(self, packet: Packet, writer: asyncio.StreamWriter) -> None:
         self._reply(writer, packet, "Success", Ping="Keepalive command. (Priv: <none>)")

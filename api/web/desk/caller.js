@@ -2,6 +2,7 @@
 import { html, useEffect, useNow, useState } from "../shared/shell.js";
 import { dayTime, duration, t, word } from "../shared/i18n.js";
 import { errorWords, http } from "../shared/http.js";
+import { deskName } from "./keys.js";
 
 const STATES = { held: "held", "three-way": "three", "handing-over": "handing" };
 const AGAIN_MS = 1500;
@@ -60,7 +61,7 @@ export function CallerCard({ desk }) {
       ${call && call.their_case && html`<dt>${t("desk.call.theirs")}</dt><dd class="mono">${call.their_case}</dd>`}
       ${call && call.case && html`<dt>${t("desk.call.case")}</dt><dd class="mono small">${call.case}</dd>`}
     </dl>
-    ${leg && html`<${Before} caller=${caller} />`}
+    ${leg && html`<${Before} caller=${caller} desk=${desk} />`}
   </section>`;
 }
 
@@ -71,7 +72,7 @@ function Idle({ desk }) {
     <p class="quiet">${t(`desk.call.${hint}`)}</p></section>`;
 }
 
-function Before({ caller }) {
+function Before({ caller, desk }) {
   if (caller === null) return html`<p class="quiet small">${t("desk.before.loading")}</p>`;
   if (caller.failed) return html`<p class="error small">${t("desk.before.failed", { why: caller.failed })}</p>`;
   return html`<div class="before">
@@ -80,7 +81,7 @@ function Before({ caller }) {
     <ul class="list small">${caller.before.map((one) => html`<li key=${one.case}>
       <span class="spread"><strong>${one.kind ? `${word("kind", one.kind)} · ` : ""}${one.matter || t("desk.before.noMatter")}</strong>
         <span class=${`tag ${one.state === "closed" || one.state === "merged" ? "" : "warn"}`}>${t(`desk.case.${one.state}`)}</span></span>
-      <span class="quiet">${dayTime(one.opened_at)} · ${t("desk.case.holder", { who: one.owner || t("desk.before.nobody") })}
+      <span class="quiet">${dayTime(one.opened_at)} · ${t("desk.case.holder", { who: one.owner ? deskName(desk, one.owner) : t("desk.before.nobody") })}
         ${one.late && html` <span class="tag bad">${t("desk.case.late")}</span>`}</span>
     </li>`)}</ul>
   </div>`;

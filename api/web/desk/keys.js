@@ -61,6 +61,7 @@ export function Keys({ desk, proposal }) {
   if (doing !== "ringing") whyAnswer = t("desk.why.notRinging");
   else if (!browser && !desk.mine.remote_answer) whyAnswer = t("desk.why.deskPhone");
   else if (!browser && !desk.live.up) whyAnswer = t("desk.why.lost");
+  else if (browser && phone.call === "none") whyAnswer = t("desk.why.elsewhere"); // the PBX rings whoever registered last
   let whyPhone = null; // mute, hang up, keypad: by the browser's own phone, without the server
   if (!browser) whyPhone = t("desk.why.onPhone");
   else if (!phone || phone.call === "none") whyPhone = t("desk.why.noCall");
@@ -174,7 +175,7 @@ function Progress({ desk, send, sent }) {
   } else if (going && going.state === "answered") {
     lines.push(t(going.kind === "consult" ? "desk.go.asking" : "desk.go.answered", { desk: name }));
   } else if (going) {
-    const joined = going.outcome === "accepted" && (going.kind === "three-way" || (call && call.state === "three-way"));
+    const joined = going.outcome === "accepted" && (going.kind === "three-way" || going.joined || (call && call.state === "three-way"));
     const known = has(`desk.go.${going.outcome}`) ? going.outcome : "failed";
     lines.push(t(`desk.go.${joined ? "joined" : known}`, { desk: name }));
     const back = going.outcome !== "accepted" && going.outcome !== "caller_gone";

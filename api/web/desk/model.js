@@ -116,6 +116,10 @@ export class Desk extends EventTarget {
     } else if (running && this.progress && this.progress.id === running.id && this.progress.state !== running.state) {
       this._progress({ ...this.progress, state: running.state });
     }
+    // Who joined a three-way call and has left it again has not taken the citizen.
+    const room = call && call.state === "three-way";
+    if (room && this.progress && this.progress.outcome === "accepted") this.progress.joined = true;
+    else if (!room && this.progress && this.progress.joined) this.progress = null;
     // What came of it was told while nobody listened.
     const gone = this.progress && this.progress.state !== "ended" && !(running && running.id === this.progress.id);
     if (frame.type === "snapshot" && gone) this._meanwhile(this.progress);

@@ -125,7 +125,10 @@ function Calls({ calls, now, names, who, live }) {
       tell(t("monitor.rings", { phone, mode: t(`mode.${mode}`) }), "good");
       return true;
     } catch (error) {
-      tellError(error);
+      if (error.code === "agent-not-found") {
+        keepPhone(""); // asked for again at the next press
+        tell(t("monitor.unknown", { phone }), "bad");
+      } else tellError(error);
       return false;
     }
   }
@@ -171,6 +174,15 @@ function keptPhone() {
 }
 let sessionPhone = "";
 
+function keepPhone(phone) {
+  sessionPhone = phone;
+  try {
+    localStorage.setItem(PHONE, phone);
+  } catch {
+    // kept as long as the page
+  }
+}
+
 function AskPhone({ onClose, onDone }) {
   const [phone, set] = useState(keptPhone());
   const error = useMemo(() => (phone && !/^\d{2,10}$/.test(phone) ? t("monitor.digits") : ""), [phone]);
@@ -179,12 +191,7 @@ function AskPhone({ onClose, onDone }) {
     event.preventDefault();
     setTried(true);
     if (!phone || error) return;
-    sessionPhone = phone;
-    try {
-      localStorage.setItem(PHONE, phone);
-    } catch {
-      // kept as long as the page
-    }
+    keepPhone(phone);
     onDone(phone);
   }
   return html`<${Dialog} title=${t("monitor.title")} onClose=${onClose}><form class="stack" novalidate onSubmit=${save}>

@@ -33,7 +33,7 @@ words({
     "mode.listen": "监听", "mode.whisper": "密语", "mode.barge": "强插", "mode.listen.hint": "谁也听不到您", "mode.whisper.hint": "只有坐席听得到您", "mode.barge.hint": "双方都听得到您",
     "monitor.phone": "监听用话机 {phone}", "monitor.choose": "选择监听用话机", "monitor.title": "用哪部话机监听？", "monitor.extension": "您的分机号",
     "monitor.why": "按下监听、密语或强插后，您的话机会振铃；接起即开始。每次监听都记入工单台账。分机号只问一次，保存在本浏览器。",
-    "monitor.digits": "只能是数字，例如 8901", "monitor.rings": "话机 {phone} 正在振铃，接起后开始{mode}。",
+    "monitor.digits": "只能是数字，例如 8901", "monitor.unknown": "{phone} 不是班长的话机：请换一个分机号，或请管理员在配置的 supervisors 里加上。", "monitor.rings": "话机 {phone} 正在振铃，接起后开始{mode}。",
 
     "role.citizen": "市民", "role.agent": "坐席", "role.target": "受转单位", "role.supervisor": "班长", "role.mailbox": "留言箱", "role.other": "其他",
     "leg.complete": "正常", "leg.open": "进行中", "leg.cut_off": "中断", "legs.none": "没有符合条件的话段。换个条件试试。", "cases.none": "没有符合条件的工单。换个条件试试。",
@@ -129,7 +129,7 @@ words({
     "mode.listen": "Listen", "mode.whisper": "Whisper", "mode.barge": "Barge", "mode.listen.hint": "Nobody hears you", "mode.whisper.hint": "Only the agent hears you", "mode.barge.hint": "Both hear you",
     "monitor.phone": "Your phone: {phone}", "monitor.choose": "Choose your phone", "monitor.title": "Which phone do you listen with?", "monitor.extension": "Your extension",
     "monitor.why": "When you press listen, whisper or barge, your phone rings; it begins when you answer. Each time is in the case's ledger. The extension is asked once and kept in this browser.",
-    "monitor.digits": "Digits only, such as 8901", "monitor.rings": "Phone {phone} rings; answer it to {mode}.",
+    "monitor.digits": "Digits only, such as 8901", "monitor.unknown": "{phone} is no supervisor's phone: give another extension, or ask an admin to add it to supervisors in the settings.", "monitor.rings": "Phone {phone} rings; answer it to {mode}.",
 
     "role.citizen": "Citizen", "role.agent": "Agent", "role.target": "Desk", "role.supervisor": "Supervisor", "role.mailbox": "Mailbox", "role.other": "Other",
     "leg.complete": "complete", "leg.open": "goes on", "leg.cut_off": "cut off", "legs.none": "No legs fit. Try other filters.", "cases.none": "No cases fit. Try other filters.",

@@ -33,10 +33,30 @@ const KNOWN = [
   [/^(.*) is not before (.*)$/, "$1 不早于 $2"],
   [/^(.*) does not come after (.*)$/, "$1 不在 $2 之后"],
   [/^there is no day in it$/, "里面没有日期"],
+  [/^it is no text in UTF-8 or GB18030$/, "不是 UTF-8 或 GB18030 的文字"],
+  [/^it has more than (\d+) days$/, "超过 $1 天"],
+  [/^line \d+: the header must be .*$/, "第一行须为：日期,时间,原因（或 date,hours,reason）"],
+  [/^the header must be .*$/, "第一行须为：日期,时间,原因（或 date,hours,reason）"],
+  [/^has more cells than the header; .*$/, "比第一行的格子多；几段时间之间用分号"],
+  [/^the year must be (\d+) to (\d+)$/, "年份须为 $1 至 $2"],
+  [/^a reason is one line of at most (\d+) characters$/, "原因只能写一行，最多 $1 个字符"],
+  [/^the reason is too long for the PBX; use fewer words$/, "原因太长，请写短些"],
+  [/^no day of (\d+) is in it, .*$/, "里面没有 $1 年的日期，不是那一年的安排"],
+  [/^is no line of a calendar .*$/, "不是日历文件的一行"],
+  [/^the event has no DTSTART$/, "事件没有开始时间 DTSTART"],
+  [/^the event repeats \((\S+)\); .*$/, "事件是重复的（$1）；请每天写一个事件"],
+  [/^the event has more than one (\S+)$/, "事件有几个 $1"],
+  [/^the file ends inside of (\S+)$/, "文件在 $1 中间断了"],
+  [/^(\S+) has passed; it is (\S+)$/, "$1 已经过了，现在是 $2"],
+  [/^(.*) is no time such as 14:30$/, "$1 不是 14:30 这样的时间"],
 ];
+// A special day that cannot be: which day, why, and how hours are written.
+const OF_A_DAY = /^(\d{4}-\d\d-\d\d): (.*?)(; say closed, work, .*)?$/;
 
 export function brokenWords(reason) {
   if (lang() === "en") return reason;
+  const day = OF_A_DAY.exec(reason);
+  if (day) return `${day[1]}：${brokenWords(day[2])}${day[3] ? "。可写：休、班、8:30-12:00;13:30-17:00" : ""}`;
   for (const [pattern, words] of KNOWN) {
     if (pattern.test(reason)) return reason.replace(pattern, words);
   }

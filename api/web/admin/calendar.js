@@ -5,7 +5,7 @@ import { http } from "../shared/http.js";
 import { dayTime, lang, t } from "../shared/i18n.js";
 import { Field, tell } from "../shared/shell.js";
 import { brokenWords } from "./broken.js";
-import { Ask, Choice, FileChoice, Heading, Loading, Table, Tag, Trouble, useLoad } from "./parts.js";
+import { Ask, Choice, doNow, FileChoice, Heading, Loading, Table, Tag, Trouble, useLoad } from "./parts.js";
 
 const DAY_MS = 86400000;
 const WEEK = { zh: ["一", "二", "三", "四", "五", "六", "日"], en: ["M", "T", "W", "T", "F", "S", "S"] };
@@ -93,6 +93,20 @@ function NowAndHere({ line, may }) {
   const { data, error, again } = useLoad("/calendar/now", { line });
   const [closing, close] = useState(false);
   const [typed, type] = useState({ until: "", reason: "" });
+  const [wrong, setWrong] = useState("");
+  async function shut() {
+    const refuse = (why) => {
+      setWrong(why);
+      throw new Error(why);
+    };
+    if (!typed.until) refuse(t("field.required"));
+    try {
+      await http.post("/calendar/closed", { ...typed, line: line || null });
+    } catch (failure) {
+      if (failure.code !== "value-invalid") throw failure;
+      refuse(brokenWords(failure.detail));
+    }
+  }
   if (error) return html`<${Trouble} error=${error} again=${again} />`;
   if (!data) return null;
   const said = data.shut ? t("calendar.now.shut", { until: dayTime(data.shut.until).slice(-5), by: data.shut.by, reason: data.shut.reason || t("calendar.now.noReason") })
@@ -100,12 +114,15 @@ function NowAndHere({ line, may }) {
   return html`<div class="card spread"><p class="row"><${Tag} kind=${data.open ? "good" : "warn"}>${t(data.open ? "calendar.is.open" : "calendar.is.closed")}<//> ${said}
       ${!data.known && html`<span class="quiet small">${t("calendar.now.unknown")}</span>`}</p>
     ${may && (data.shut ? html`<button onClick=${async () => {
-      await http.del("/calendar/closed", { line });
+      await doNow(() => http.del("/calendar/closed", { line }));
       again();
     }}>${t("calendar.reopen")}</button>` : html`<button disabled=${!data.open} onClick=${() => close(true)}>${t("calendar.shut")}</button>`)}
-    ${closing && html`<${Ask} danger title=${t("calendar.shut")} text=${t("calendar.shut.means")} word=${t("calendar.shut")} ready=${!!typed.until} onClose=${() => close(false)}
-      go=${() => http.post("/calendar/closed", { ...typed, line: line || null })} done=${again}>
-      <${Field} label=${t("calendar.until")}><input type="time" name="until" value=${typed.until} onInput=${(event) => type({ ...typed, until: event.target.value })} /><//>
+    ${closing && html`<${Ask} danger title=${t("calendar.shut")} text=${t("calendar.shut.means")} word=${t("calendar.shut")} onClose=${() => close(false)}
+      go=${shut} done=${again}>
+      <${Field} label=${t("calendar.until")} error=${wrong}><input type="time" name="until" value=${typed.until} onInput=${(event) => {
+        type({ ...typed, until: event.target.value });
+        setWrong("");
+      }} /><//>
       <${Field} label=${t("calendar.reason")}><input name="reason" maxlength="100" value=${typed.reason} onInput=${(event) => type({ ...typed, reason: event.target.value })} /><//>
     <//>`}
   </div>`;

@@ -69,16 +69,18 @@ async def searched(database: Database, who: Identity, number: str | None) -> Non
     shown = None if number is None else _masked(database, number)
     if shown is None:
         return
-    if not sees_all(who):
-        since = datetime.now(UTC) - timedelta(hours=1)
-        made, first = await audit.made(database, who=who.name, what="caller", since=since)
-        if first is not None and made >= SEARCHES_AN_HOUR:
-            raise TooManySearches(
-                f"who sees numbers masked may search by a number {SEARCHES_AN_HOUR} times an hour;"
-                " search by case, or ask a supervisor",
-                wait_s=str(ceil((first - since).total_seconds())),
-            )
-    await audit.note(database, who=who.name, role=who.role, what="caller", which=shown)
+    if sees_all(who):
+        await audit.note(database, who=who.name, role=who.role, what="caller", which=shown)
+        return
+    entry = audit.entry_of(who.name, who.role, "caller", shown)
+    since = datetime.now(UTC) - timedelta(hours=1)
+    first = await audit.note_at_most(database, entry, SEARCHES_AN_HOUR, since=since)
+    if first is not None:
+        raise TooManySearches(
+            f"who sees numbers masked may search by a number {SEARCHES_AN_HOUR} times an hour;"
+            " search by case, or ask a supervisor",
+            wait_s=str(max(1, ceil((first - since).total_seconds()))),
+        )
 
 
 def _masked(database: Database, number: str) -> str | None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import uuid4
 
 from sqlalchemy import func, insert, or_, select
 
 from telephony.cases.store import table
-from telephony.masking import mask_number
+from telephony.masking import mask_typed
 from telephony.models import AuditRecord
 from telephony.record.query_parts import Page, Row, between, equal, page_of, where
 
@@ -74,25 +74,32 @@ def entry_of(who: str, role: str, what: What, which: str) -> Row:
     return entry | {"what": what, "which": which}
 
 
-async def made(
-    database: Database, *, who: str, what: What, since: datetime
-) -> tuple[int, datetime | None]:
-    """How many such entries somebody has since then, and when the first of them was made.
+async def note_at_most(
+    database: Database, entry: Row, most: int, *, since: datetime
+) -> datetime | None:
+    """Write an entry unless its writer has ``most`` of its kind since then.
 
-    Raises :class:`DatabaseUnavailable`.
+    None when it was written; else when the first of them was. Who asks many times at once is
+    counted one after the other, also by several services. Raises :class:`DatabaseUnavailable`.
     """
     found = select(func.count(), func.min(AUDIT.c.at)).where(
-        AUDIT.c.at >= since, AUDIT.c.who == who, AUDIT.c.what == what
+        AUDIT.c.at >= since, AUDIT.c.who == entry["who"], AUDIT.c.what == entry["what"]
     )
-    async with database.reading() as connection:
+    async with database.writing() as connection:
+        if not database.is_sqlite:  # which has one writer at a time
+            whose = f"audit {entry['what']} {entry['who']}"
+            await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(whose))))
         count, first = (await connection.execute(found)).one()
-    return count, first
+        if first is not None and count >= most:
+            return cast("datetime", first)
+        await connection.execute(insert(AUDIT), [entry])
+    return None
 
 
 def in_words(filters: Mapping[str, Any]) -> str:
     """The filters of an export; a number that was asked for is masked."""
     return "&".join(
-        f"{name}={mask_number(str(value)) if name == 'caller' else value}"
+        f"{name}={mask_typed(str(value)) if name == 'caller' else value}"
         for name, value in filters.items()
     )
 

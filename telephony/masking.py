@@ -57,6 +57,13 @@ def mask_number(number: str) -> str:
     return f"{cc}{area}{'*' * (len(rest) - len(area) - 2)}{rest[-2:]}"
 
 
+def mask_typed(number: str) -> str:
+    """A number that somebody typed to search by, in whatever form: also ``138.1234.5678``."""
+    shown = mask_number(number)
+    digits = re.sub(r"[^0-9+]", "", number)
+    return mask_number(digits) if shown == number and len(digits) >= 7 else shown
+
+
 def _area_code(cc: str, rest: str) -> str:
     """The area code with which a Chinese landline's number begins; empty where there is none."""
     if cc == "+" or (not cc and not rest.startswith("0")):

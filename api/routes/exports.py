@@ -26,7 +26,7 @@ from telephony.bulk.jobs import ExportGone, ExportNotFound, ExportNotReady
 from telephony.bulk.parquet import ParquetMissing
 from telephony.bulk.tables import TABLES, Spec, spec_of
 from telephony.errors import DatabaseUnavailable, NotAllowed, TooManySearches
-from telephony.masking import mask_number
+from telephony.masking import mask_typed
 from telephony.record.query_parts import InvalidCursor, Row
 
 router = APIRouter(tags=["exports"], dependencies=[Depends(each_once)])
@@ -146,7 +146,7 @@ async def _must_see(service: Any, who: Identity, job: Row, headers: Headers) -> 
 def _shape(job: Row) -> Export:
     filters = dict(job["filters"])
     if "caller" in filters:
-        filters["caller"] = mask_number(filters["caller"])
+        filters["caller"] = mask_typed(filters["caller"])
     there = job["state"] == "done"
     names = set(Export.model_fields) - {"filters", "file", "name"}
     return Export(

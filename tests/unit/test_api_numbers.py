@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,10 @@ from api import sight
 from api.schemas.audit import AuditEntry
 from api.schemas.base import Page
 from api.schemas.nuisance import NuisanceMark
+from api.security import Identity
 from telephony import audit
+from telephony.database import Database
+from telephony.errors import TooManySearches
 from tests.unit.api_fixtures import AGENT_8001, TOKENS, Running, told
 from tests.unit.two_cases import AGENT_8002, AUDITOR, CASE, EPOCH, MASKED, NUMBER, run, send
 
@@ -51,13 +55,14 @@ async def test_given_an_export_then_it_is_masked_or_logged_without_a_number(run:
     masked = await send(run, AUDITOR, "GET", "/legs/export")
     assert NUMBER not in masked.text
     assert MASKED in masked.text
-    whole = await send(run, TOKENS["supervisor"], "GET", f"/legs/export?caller={NUMBER}")
-    assert NUMBER in whole.text
+    for form in (NUMBER, "138.1234.5678"):
+        whole = await send(run, TOKENS["supervisor"], "GET", f"/legs/export?caller={form}")
+        assert NUMBER in whole.text
     audit = await send(run, TOKENS["admin"], "GET", "/audit")
-    (entry,) = audit.json()["items"]
-    assert (entry["what"], entry["who"]) == ("legs-export", "supervisor")
-    assert MASKED in entry["which"]
-    assert NUMBER not in audit.text
+    for entry in audit.json()["items"]:
+        assert (entry["what"], entry["who"]) == ("legs-export", "supervisor")
+        assert MASKED in entry["which"]
+    assert len(audit.json()["items"]) == 2
     assert (await send(run, TOKENS["supervisor"], "GET", "/audit")).status_code == 403
     page = await send(run, TOKENS["admin"], "GET", "/audit?who=nobody&from=2026-01-01")
     assert page.json() == {"items": [], "next": None}
@@ -124,6 +129,24 @@ async def test_given_who_sees_masked_numbers_then_they_cannot_try_them_one_after
         await send(run, AUDITOR, "GET", f"/legs/export?caller={NUMBER}"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (429, "searches-limited")
+
+
+async def test_given_many_searches_at_once_then_no_more_are_answered_than_one_after_the_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sight, "SEARCHES_AN_HOUR", 5)
+    who = Identity("8002", "agent", "8002")
+
+    async def search(number: int) -> bool:
+        try:
+            await sight.searched(database, who, f"138123400{number:02d}")
+        except TooManySearches:
+            return False
+        return True
+
+    answered = await asyncio.gather(*map(search, range(15)))
+    assert sum(answered) == 5
+    assert len((await audit.entries(database)).items) == 5
 
 
 async def test_given_a_live_call_then_an_agent_sees_its_number_and_an_auditor_does_not(

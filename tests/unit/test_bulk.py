@@ -144,6 +144,15 @@ async def test_given_an_export_then_lists_are_json_and_all_legs_are_there(day: D
         assert datetime.fromisoformat(row["started_at"]) == leg["started_at"]
 
 
+async def test_given_pieces_of_any_size_then_the_file_is_the_same(
+    day: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_one = await text(day, WHOLE)
+    monkeypatch.setattr(bulk_rows, "_PIECE", 1)
+    assert await text(day, WHOLE) == in_one
+    assert len(read(in_one)) > 10
+
+
 async def test_given_text_of_a_caller_then_no_spreadsheet_takes_it_for_a_formula(
     day: Database,
 ) -> None:

@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
+from telephony.around.settings import Supervisor
 from telephony.asterisk_program import find_asterisk
 from telephony.dialplan import Phone, own_phones
 from telephony.errors import SetupError
@@ -55,7 +56,7 @@ Say = Callable[[str], None]
 def cast(folder: Path, *, browser: bool = False) -> Settings:
     """Settings of the demonstration: the line, two agents, three desks, all with phones.
 
-    ``browser``: the agents may telephone in the browser too.
+    ``browser``: the agents may telephone in the browser too, and a supervisor's phone may listen.
     """
 
     def password() -> SecretStr:
@@ -89,6 +90,10 @@ def cast(folder: Path, *, browser: bool = False) -> Settings:
             desk("12345", "政务热线12345", "12345平台"),
             desk("122", "交警122", "交警支队指挥中心"),
         ],
+        # Listens from the console, or by *48 and this PIN.
+        supervisors=[Supervisor(id="8901", name="班长", pin=SecretStr("4711"), password=password())]
+        if browser
+        else [],
         tokens=[
             Token(name="demo", role="admin", token=SecretStr(secrets.token_urlsafe(24))),
         ],

@@ -109,7 +109,7 @@ async def _look(pbx: Pbx, line: Line, calendar: Calendar, source: str, now: date
         days = ", ".join(f"{key} {value}" for key, value in sorted(todo.by_hand.items())[:3])
         notes.append(f"{len(todo.by_hand)} made at the PBX by hand count ({days})")
     if shut := shut_now(await pbx.db_get(SHUT, line.number) or "", now):
-        notes.append(f"shut by hand until {shut.until:%H:%M} ({shut.by}: {shut.reason})")
+        notes.append(f"closed by hand until {shut.until:%H:%M} ({shut.by}: {shut.reason})")
     years = sorted({int(key[:4]) for key in wanted})
     provisional = [year for year in years if calendar.is_provisional(year)]
     if told := provisional_warning(provisional, now):

@@ -18,7 +18,6 @@ from telephony.figures.topics import risen, words
 if TYPE_CHECKING:
     from telephony.database import Database
 
-PERIODS_BEFORE = 4
 SUMMARIES = 5_000
 """So many summaries of a period are read at most, the newest."""
 BEGIN = 120

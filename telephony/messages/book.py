@@ -38,7 +38,6 @@ SHOWN = (
     *("heard_at", "holder", "held_at", "state", "tries", "last_try_at", "last_outcome"),
     *("closed_at", "closed_by", "result"),
 )
-WRONG_NUMBER = "wrong-number"
 
 
 class MessageNotFound(NotFound):

@@ -12,7 +12,6 @@ from telephony.plans.findings import Finding
 
 HINT = -1
 """The priority of a hint, which is no step of a call."""
-NO_CONTEXT = ("general", "globals")
 OTHERS = ("ignorepat", "switch", "lswitch", "eswitch", "autohints")
 
 

@@ -32,8 +32,6 @@ log = structlog.get_logger(__name__)
 LOADING = ".loading"
 LINES_AT_ONCE = 28
 """Lines added by one AMI action: Asterisk takes 128 headers in one, and a line needs four."""
-NONE_THERE = "hotline-nothing"
-"""A section that is made and taken away again where a file is to be empty."""
 
 
 class NotReachable(HotlineError):

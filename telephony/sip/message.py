@@ -24,7 +24,6 @@ from telephony.tones import PCMA, PCMU
 METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "UPDATE", "INFO", "REFER")
 ALLOW = ", ".join(METHODS)
 USER_AGENT = "hotline-softphone"
-EVENT_PAYLOAD = 101
 
 Fields = Sequence[tuple[str, str]]
 

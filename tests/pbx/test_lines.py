@@ -103,7 +103,7 @@ async def test_given_two_lines_when_dialled_at_the_same_moment_then_each_goes_by
     assert not is_open(service, LINE)
     calendar = next(one for one in await examine(pbx.settings) if one.name == "calendar")
     assert f"line {LINE}: hours of" in calendar.found
-    assert "shut by hand until" in calendar.found
+    assert "closed by hand until" in calendar.found
     assert f"line {SECOND_LINE.number}: hours of" in calendar.found
 
     turned, served = first.call(LINE), second.call(SECOND_LINE.number)

@@ -129,6 +129,7 @@ def test_given_a_call_when_desks_are_asked_and_called_in_then_all_hear_each_othe
     asked.wait_hears(MIC_HZ, 6)
     page.get_by_role("button", name="收回市民").click()
     asked.wait_ended(5)
+    expect(progress(page)).to_have_text("没有转给 110。市民已回到您这里。")
     assert_together(page, citizen)
 
     # Then three of them.
@@ -142,6 +143,7 @@ def test_given_a_call_when_desks_are_asked_and_called_in_then_all_hear_each_othe
         for tone in tones:
             one.wait_hears(tone, 6, BOTH)
     page.get_by_role("button", name="由 12345 承办").click()
+    expect(page.locator(".notice.good")).to_contain_text("已记下：由 12345 承办。")
     wait_until(lambda: web_service.get(f"/cases/{case}")["owner"] == "12345", "12345 has the case")
     key(page, "hangup").click()
     expect(page.locator("[data-call=none]")).to_be_visible()

@@ -20,6 +20,7 @@ from tests.pbx.scene import (
     LINE,
     SECOND_LINE,
     PhoneFactory,
+    Talk,
     set_hours,
     sign_in,
     wait_until,
@@ -123,6 +124,8 @@ async def test_given_two_lines_when_dialled_at_the_same_moment_then_each_goes_by
     fetched = await asyncio.to_thread(other.wait_for_call, 5)
     assert "夜间热线" in fetched.caller_name
     fetched.answer()
+    fetched.play_tone(Talk.TARGET_HZ)
+    await asyncio.to_thread(served.wait_hears, Talk.TARGET_HZ, 5)
     served.hangup()
     await asyncio.to_thread(fetched.wait_ended, 5)
     assert service.http.delete("/api/v1/calendar/closed", params={"line": LINE}).status_code == 204

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
+from telephony.ami_client import AmiClient
 from telephony.private_pbx import PrivatePbx
-from telephony.softphone import SoftCall, Softphone
+from telephony.softphone import CallState, SoftCall, Softphone
 from tests.pbx.scene import (
     CITIZENS,
     LINE,
     PhoneFactory,
     Talk,
     being_recorded,
+    channels,
     recordings,
     sign_in,
     wait_until,
@@ -97,6 +100,32 @@ def test_given_target_rings_when_caller_hangs_up_then_ringing_stops_and_agent_is
     ringing = desk.wait_for_call(5)
     talk.citizen.hangup()
     ringing.wait_ended(3)
+    assert talk.agent.wait_ended(3) == 200
+
+
+async def _carry_off(pbx: PrivatePbx, channel: str) -> None:
+    client = AmiClient.from_settings(pbx.settings.pbx)
+    await client.start()
+    await client.wait_up(5)
+    place = {"Context": "elsewhere", "Exten": "s", "Priority": "1"}
+    await client.action("Redirect", {"Channel": channel, **place})
+    await client.stop()
+
+
+def test_given_waiting_agent_when_the_callers_own_end_is_carried_off_then_the_agent_is_free(
+    phone: PhoneFactory, talk: Talk, pbx: PrivatePbx
+) -> None:
+    """A redirect in the moment of a hang-up takes the channel's ``h`` elsewhere."""
+    desk = phone("110")
+    talk.agent.send_dtmf(KEY_110)
+    ringing = desk.wait_for_call(5)
+    [citizen] = [one for one in channels(pbx) if one.startswith(f"PJSIP/{CITIZENS[0]}-")]
+    for step in ("s,1,Wait(30)", "h,1,NoOp()"):
+        pbx.console(f"dialplan add extension {step} into elsewhere replace")
+    asyncio.run(_carry_off(pbx, citizen))
+    ringing.wait_ended(3)
+    assert talk.agent.state is CallState.ANSWERED
+    talk.citizen.hangup()
     assert talk.agent.wait_ended(3) == 200
 
 

@@ -14,7 +14,13 @@ from api.schemas.base import Page, Word
 from api.schemas.nuisance import NuisanceCase, NuisanceMark, NuisanceNumber
 from api.security import AsSupervisor, Identity
 from telephony.cases.nuisance import Mark, NuisanceNotFound
-from telephony.errors import CaseNotFound, DatabaseUnavailable, InvalidValue, WrongState
+from telephony.errors import (
+    CaseNotFound,
+    DatabaseUnavailable,
+    InvalidValue,
+    TooManySearches,
+    WrongState,
+)
 from telephony.masking import mask_number, mask_text
 
 router = APIRouter(tags=["nuisance"])
@@ -23,12 +29,17 @@ router = APIRouter(tags=["nuisance"])
 @router.post(
     "/nuisance",
     status_code=201,
-    responses=problems(CaseNotFound, InvalidValue, WrongState, DatabaseUnavailable),
+    responses=problems(
+        CaseNotFound, InvalidValue, WrongState, TooManySearches, DatabaseUnavailable
+    ),
 )
 async def mark_nuisance(
     body: NuisanceNumber | NuisanceCase, service: TheService, who: AsSupervisor
 ) -> NuisanceMark:
     """Mark a caller, until a day; the next agent sees it on the call."""
+    # That a number is marked already tells which one stands behind a mask of the list.
+    if isinstance(body, NuisanceNumber) and not sight.sees_all(who):
+        await sight.searched(service.database, who, body.number)
     mark = await service.nuisance.mark(
         number=body.number if isinstance(body, NuisanceNumber) else None,
         case=body.case if isinstance(body, NuisanceCase) else None,

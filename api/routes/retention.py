@@ -23,7 +23,13 @@ from api.schemas.retention import (
     RetentionRules,
 )
 from api.security import AsAdmin, AsSupervisor, Identity
-from telephony.errors import CaseNotFound, DatabaseUnavailable, InvalidValue, WrongState
+from telephony.errors import (
+    CaseNotFound,
+    DatabaseUnavailable,
+    InvalidValue,
+    TooManySearches,
+    WrongState,
+)
 from telephony.masking import mask_number, mask_text
 from telephony.record.query_parts import InvalidCursor, Row
 from telephony.retention.book import HoldNotFound
@@ -65,10 +71,15 @@ async def list_holds(
 
 
 @router.post(
-    "/holds", status_code=201, responses=problems(CaseNotFound, InvalidValue, DatabaseUnavailable)
+    "/holds",
+    status_code=201,
+    responses=problems(CaseNotFound, InvalidValue, TooManySearches, DatabaseUnavailable),
 )
 async def place_hold(body: CaseHold | NumberHold, service: TheService, who: AsSupervisor) -> Hold:
     """Keep everything of a case, or of a caller's calls, whatever the rules say."""
+    # That there is the same hold already tells which number stands behind a mask of the list.
+    if isinstance(body, NumberHold) and not sight.sees_all(who):
+        await sight.searched(service.database, who, body.number)
     of = {"case": body.case} if isinstance(body, CaseHold) else {"number": body.number}
     row = await service.retention.hold(**of, reason=body.reason, until=body.until, who=who.name)
     return _shape(row, who)

@@ -119,7 +119,7 @@ async def test_given_who_sees_masked_numbers_then_they_cannot_try_them_one_after
     async with run.service.database.writing() as connection:
         await connection.execute(earlier)
     assert (await send(run, AGENT_8002, "GET", f"/legs?caller={NUMBER}")).status_code == 200
-    # Exports are no way around it, nor is asking whether a number is marked already.
+    # Exports are no way around it, nor is asking whether a number is marked or held already.
     marked = {"number": NUMBER, "kind": "骚扰", "reason": "x", "until": "2800-01-01"}
     for _ in range(sight.SEARCHES_AN_HOUR):
         await audit.note(
@@ -129,6 +129,7 @@ async def test_given_who_sees_masked_numbers_then_they_cannot_try_them_one_after
         await send(run, AUDITOR, "POST", "/exports", body),
         await send(run, AUDITOR, "GET", f"/legs/export?caller={NUMBER}"),
         await send(run, AUDITOR, "POST", "/nuisance", marked),
+        await send(run, AUDITOR, "POST", "/holds", {"number": NUMBER, "reason": "x"}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (429, "searches-limited")
 

@@ -166,7 +166,7 @@ def test_given_a_new_person_then_they_sign_in_meet_the_walls_of_their_role_and_g
     # The live events of the open page end with the session: nobody has to press anything.
     expect(page).to_have_url(re.compile(r"/signin"))
     admin.goto("/admin#audit")
-    admin.get_by_label("查找").fill("wangwei")
+    admin.get_by_role("searchbox", name="查找").fill("wangwei")
     # Newest first: disabled, signed in, added.
     entries = admin.locator("tbody tr")
     expect(entries).to_have_count(3)
